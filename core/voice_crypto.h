@@ -1,0 +1,137 @@
+/*
+ * Copyright (C) ngx-voice contributors
+ *
+ * Transport encryption: seven modes, each a row in a table.
+ *
+ * A key belongs to one session and serves both directions, RTP and RTCP.
+ * What is clear, authenticated and encrypted in each mode stands in
+ * voice_crypto.c beside the table.  Tags have 16 bytes everywhere.
+ */
+
+
+#ifndef _VOICE_CRYPTO_H_INCLUDED_
+#define _VOICE_CRYPTO_H_INCLUDED_
+
+
+#include "voice_err.h"
+#include "voice_rtp.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+
+#define VOICE_KEY_LEN         32
+#define VOICE_TAG_LEN         16
+#define VOICE_NONCE4_LEN      4
+#define VOICE_NONCE24_LEN     24
+
+/* the most that sealing adds to header and plaintext (suffix mode) */
+#define VOICE_SEAL_OVERHEAD   (VOICE_TAG_LEN + VOICE_NONCE24_LEN)
+
+/* server nonces are numbers below this; a session is re-keyed before */
+#define VOICE_NONCE_MAX       (1u << 30)
+
+#define VOICE_MODE_NAME_MAX   32       /* with the final NUL */
+
+
+typedef enum {
+    VOICE_MODE_AEAD_AES256_GCM_RTPSIZE = 0,
+    VOICE_MODE_AEAD_XCHACHA20_POLY1305_RTPSIZE,
+    VOICE_MODE_XSALSA20_POLY1305_LITE_RTPSIZE,
+    VOICE_MODE_XSALSA20_POLY1305_LITE,
+    VOICE_MODE_XSALSA20_POLY1305_SUFFIX,
+    VOICE_MODE_XSALSA20_POLY1305,
+    VOICE_MODE_AEAD_AES256_GCM,
+    VOICE_MODE_COUNT
+} voice_mode_t;
+
+
+/*
+ * A key prepared for one mode: the AES key schedule and hash powers where
+ * they are needed.  Big (over 500 bytes) and process-local: what is shared
+ * is the 32-byte secret.
+ */
+typedef struct {
+    _Alignas(16) uint8_t   aes[512];   /* crypto_aead_aes256gcm_state */
+    uint8_t                secret[VOICE_KEY_LEN];
+    uint8_t                salt[20];   /* rest of a suffix mode nonce */
+    voice_mode_t           mode;
+} voice_crypto_key_t;
+
+
+/* One receiver of a packet that is sealed. */
+typedef struct {
+    const voice_crypto_key_t  *key;
+    uint8_t                   *out;      /* header + plain + SEAL_OVERHEAD */
+    size_t                     out_len;  /* is set */
+    uint8_t                    nonce[VOICE_NONCE4_LEN];
+} voice_crypto_to_t;
+
+
+/* Once in each process, before anything else here.  VOICE_E_SYS */
+voice_err_t voice_crypto_init(void);
+
+const char *voice_mode_name(voice_mode_t mode);
+
+/* VOICE_E_NOT_FOUND */
+voice_err_t voice_mode_parse(const char *name, size_t len, voice_mode_t *mode);
+
+/*
+ * True where the nonce is the packet's own header, so that sealing consumes
+ * no counter (and two RTCP packets of one kind would share a nonce).
+ */
+bool voice_mode_nonce_is_header(voice_mode_t mode);
+
+void voice_crypto_key_init(voice_crypto_key_t *key, voice_mode_t mode,
+    const uint8_t secret[VOICE_KEY_LEN]);
+void voice_crypto_key_wipe(voice_crypto_key_t *key);
+
+/*
+ * The wire form of server nonce number k < VOICE_NONCE_MAX: the top bits of
+ * bytes 0 and 3 are set, which no client's counter reaches, whichever its
+ * byte order.
+ */
+void voice_nonce_server(uint32_t k, uint8_t out[VOICE_NONCE4_LEN]);
+
+/*
+ * Opens an RTP packet in place.
+ *
+ * pkt, len   the whole datagram
+ * plain_len  on success: length of the plain RTP packet that now starts at
+ *            pkt (header, then what was encrypted; tag and nonce are gone),
+ *            ready for voice_rtp_split()
+ *
+ * VOICE_E_SHORT   shorter than header + tag + nonce of the mode
+ * VOICE_E_FORMAT  version is not 2
+ * VOICE_E_AUTH    tag mismatch; pkt is unchanged
+ */
+voice_err_t voice_crypto_open_rtp(const voice_crypto_key_t *key, uint8_t *pkt,
+    size_t len, size_t *plain_len);
+
+/* The same for a compound RTCP packet, whose first 8 bytes are clear. */
+voice_err_t voice_crypto_open_rtcp(const voice_crypto_key_t *key, uint8_t *pkt,
+    size_t len, size_t *plain_len);
+
+/*
+ * Seals one packet for n receivers, whose keys all have the given mode.
+ *
+ * hdr, hdr_len  clear prefix: the RTP header with CSRCs and, in the rtpsize
+ *               modes, with the 4-byte extension preamble.  In the other
+ *               modes it has exactly 12 bytes.
+ * plain, len    what is encrypted; must not overlap any out
+ *
+ * Can't fail; n = 0 is allowed.
+ */
+void voice_crypto_seal_rtp(voice_mode_t mode, const uint8_t *hdr,
+    size_t hdr_len, const uint8_t *plain, size_t len, voice_crypto_to_t *to,
+    size_t n);
+
+/*
+ * Seals one compound RTCP packet (len >= 8) for one receiver.
+ */
+void voice_crypto_seal_rtcp(const uint8_t *pkt, size_t len,
+    voice_crypto_to_t *to);
+
+
+#endif /* _VOICE_CRYPTO_H_INCLUDED_ */
