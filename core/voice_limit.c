@@ -1,0 +1,91 @@
+/*
+ * Copyright (C) ngx-voice contributors
+ */
+
+
+#include "voice_limit.h"
+
+#include <sodium.h>
+#include <string.h>
+
+
+#define VOICE_TOKEN  1000        /* a token's parts: one per ms and rate */
+
+
+bool
+voice_bucket_take(voice_bucket_t *b, uint32_t rate, uint32_t burst,
+    uint64_t now_ms)
+{
+    uint64_t  full, elapsed, tokens;
+
+    full = (uint64_t) burst * VOICE_TOKEN;
+    if (full > UINT32_MAX) {
+        full = UINT32_MAX;
+    }
+
+    /* time 0 means a bucket that was never used */
+    if (now_ms == 0) {
+        now_ms = 1;
+    }
+
+    tokens = b->at == 0 ? full : b->tokens;
+
+    if (b->at == 0 || now_ms > b->at) {
+        elapsed = now_ms - b->at;
+
+        /* compare before multiplying: the first call sees a whole uptime */
+        if (rate != 0 && elapsed > full / rate) {
+            tokens = full;
+
+        } else {
+            tokens += elapsed * rate;
+        }
+
+        b->at = now_ms;
+    }
+
+    if (tokens > full) {
+        tokens = full;
+    }
+
+    if (tokens < VOICE_TOKEN) {
+        b->tokens = (uint32_t) tokens;
+        return false;
+    }
+
+    b->tokens = (uint32_t) (tokens - VOICE_TOKEN);
+
+    return true;
+}
+
+
+void
+voice_limit_init(voice_limit_t *l, voice_bucket_t *buckets, size_t n,
+    uint32_t rate, uint32_t burst, const uint64_t seed[2])
+{
+    l->bucket = buckets;
+    l->mask = (uint32_t) (n - 1);
+    l->rate = rate;
+    l->burst = burst;
+    l->seed[0] = seed[0];
+    l->seed[1] = seed[1];
+}
+
+
+bool
+voice_limit_take(voice_limit_t *l, const void *source, size_t len,
+    uint64_t now_ms)
+{
+    uint64_t  hash;
+    uint8_t   key[crypto_shorthash_KEYBYTES], out[crypto_shorthash_BYTES];
+
+    _Static_assert(sizeof(key) == sizeof(l->seed), "seed is a hash key");
+    _Static_assert(sizeof(out) == sizeof(hash), "hash is 64 bits");
+
+    memcpy(key, l->seed, sizeof(key));
+    crypto_shorthash(out, source, len, key);
+    memcpy(&hash, out, sizeof(hash));
+
+    return voice_bucket_take(&l->bucket[hash & l->mask], l->rate, l->burst,
+                             now_ms);
+}

@@ -1,0 +1,131 @@
+/*
+ * Copyright (C) ngx-voice contributors
+ *
+ * Counters.  Each worker slot of the zone has a block of its own that one
+ * process writes; a reader sums them.  A slot's block goes on counting for
+ * the next worker that gets the slot, so sums only grow.
+ */
+
+
+#ifndef _VOICE_METRICS_H_INCLUDED_
+#define _VOICE_METRICS_H_INCLUDED_
+
+
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+
+
+/*
+ * X(id, family, label, value): Prometheus "voice_<family>_total{label=value}";
+ * label NULL where a family has one member.
+ *
+ * Every datagram that arrives is counted in rx_packets and in exactly one of
+ * accepted (routed), control and dropped.  Every packet due to a receiver is
+ * counted in exactly one of tx_packets and skipped.
+ */
+#define VOICE_METRICS(X)                                                      \
+    X(RX_PACKETS, "rx_packets", NULL, NULL)                                   \
+    X(RX_BYTES, "rx_bytes", NULL, NULL)                                       \
+    X(TX_PACKETS, "tx_packets", NULL, NULL)                                   \
+    X(TX_BYTES, "tx_bytes", NULL, NULL)                                       \
+    X(RX_ACCEPTED, "rx_accepted", NULL, NULL)                                 \
+    X(CONTROL_DISCOVERY, "control", "kind", "discovery")                      \
+    X(CONTROL_PING, "control", "kind", "ping")                                \
+    X(CONTROL_KEEPALIVE, "control", "kind", "keepalive")                      \
+    X(CONTROL_RTCP, "control", "kind", "rtcp")                                \
+    X(CONTROL_IGNORED, "control", "kind", "ignored")                          \
+    X(DROP_OVERSIZED, "dropped", "reason", "oversized")                       \
+    X(DROP_MALFORMED, "dropped", "reason", "malformed")                       \
+    X(DROP_UNSUPPORTED, "dropped", "reason", "unsupported")                   \
+    X(DROP_UNKNOWN_SSRC, "dropped", "reason", "unknown_ssrc")                 \
+    X(DROP_UNKNOWN_ADDRESS, "dropped", "reason", "unknown_address")           \
+    X(DROP_STATE, "dropped", "reason", "state")                               \
+    X(DROP_AUTH, "dropped", "reason", "auth")                                 \
+    X(DROP_REPLAY, "dropped", "reason", "replay")                             \
+    X(DROP_PAYLOAD_TYPE, "dropped", "reason", "payload_type")                 \
+    X(DROP_MUTED, "dropped", "reason", "muted")                               \
+    X(DROP_SUPPRESSED, "dropped", "reason", "suppressed")                     \
+    X(DROP_LIMITED, "dropped", "reason", "limited")                           \
+    X(DROP_BUSY, "dropped", "reason", "busy")                                 \
+    X(DROP_HELD, "dropped", "reason", "held")                                 \
+    X(SKIP_UNBOUND, "skipped", "reason", "unbound")                           \
+    X(SKIP_UNANNOUNCED, "skipped", "reason", "unannounced")                   \
+    X(SKIP_NONCE, "skipped", "reason", "nonce")                               \
+    X(SKIP_SOCKET, "skipped", "reason", "socket")                             \
+    X(SKIP_SEND, "skipped", "reason", "send")                                 \
+    X(SEALED_AEAD_AES256_GCM_RTPSIZE, "sealed", "mode",                       \
+      "aead_aes256_gcm_rtpsize")                                              \
+    X(SEALED_AEAD_XCHACHA20_POLY1305_RTPSIZE, "sealed", "mode",               \
+      "aead_xchacha20_poly1305_rtpsize")                                      \
+    X(SEALED_XSALSA20_POLY1305_LITE_RTPSIZE, "sealed", "mode",                \
+      "xsalsa20_poly1305_lite_rtpsize")                                       \
+    X(SEALED_XSALSA20_POLY1305_LITE, "sealed", "mode",                        \
+      "xsalsa20_poly1305_lite")                                               \
+    X(SEALED_XSALSA20_POLY1305_SUFFIX, "sealed", "mode",                      \
+      "xsalsa20_poly1305_suffix")                                             \
+    X(SEALED_XSALSA20_POLY1305, "sealed", "mode", "xsalsa20_poly1305")        \
+    X(SEALED_AEAD_AES256_GCM, "sealed", "mode", "aead_aes256_gcm")            \
+    X(SILENCE, "silence_packets", NULL, NULL)                                 \
+    X(RTCP_REPORTS, "rtcp_reports", NULL, NULL)                               \
+    X(ROAMED, "address_changes", NULL, NULL)                                  \
+    X(FANOUT_BUILT, "fanout_built", NULL, NULL)                               \
+    X(REKEYED, "rekeyed", NULL, NULL)                                         \
+    X(WS_OPENED, "websockets_opened", NULL, NULL)                             \
+    X(WS_CLOSED, "websockets_closed", NULL, NULL)                             \
+    X(WS_MESSAGES_RX, "websocket_messages", "direction", "rx")                \
+    X(WS_MESSAGES_TX, "websocket_messages", "direction", "tx")                \
+    X(IDENTIFIED, "identifies", NULL, NULL)                                   \
+    X(RESUMED, "resumes", "result", "ok")                                     \
+    X(RESUME_FAILED, "resumes", "result", "failed")                           \
+    X(REPLACED, "sessions_replaced", NULL, NULL)                              \
+    X(EXPIRED, "sessions_expired", NULL, NULL)                                \
+    X(OUTBOX_OVERFLOW, "outbox_overflows", NULL, NULL)                        \
+    X(REFUSED_TOKEN, "refused", "reason", "token")                            \
+    X(REFUSED_TOKEN_EXPIRED, "refused", "reason", "token_expired")            \
+    X(REFUSED_GUILD, "refused", "reason", "guild")                            \
+    X(REFUSED_USER, "refused", "reason", "user")                              \
+    X(REFUSED_FULL, "refused", "reason", "full")                              \
+    X(REFUSED_PROTOCOL, "refused", "reason", "protocol")                      \
+    X(REFUSED_MODE, "refused", "reason", "mode")                              \
+    X(REFUSED_MESSAGE, "refused", "reason", "message")                        \
+    X(REFUSED_RATE, "refused", "reason", "rate")                              \
+    X(REFUSED_TIMEOUT, "refused", "reason", "timeout")                        \
+    X(REPAIRS, "zone_repairs", NULL, NULL)
+
+
+typedef enum {
+#define VOICE_METRIC_ID(id, family, label, value)  VOICE_M_##id,
+    VOICE_METRICS(VOICE_METRIC_ID)
+#undef VOICE_METRIC_ID
+    VOICE_METRICS_COUNT
+} voice_metric_t;
+
+
+typedef struct {
+    _Atomic uint64_t   value[VOICE_METRICS_COUNT];
+} voice_metrics_t;
+
+
+typedef struct {
+    const char  *family;
+    const char  *label;      /* NULL: none */
+    const char  *value;
+} voice_metric_desc_t;
+
+
+/* index: voice_metric_t; members of a family are neighbours */
+extern const voice_metric_desc_t  voice_metric_desc[VOICE_METRICS_COUNT];
+
+
+/* One writer a block: a load and a store, no locked instruction. */
+static inline void
+voice_metric_add(voice_metrics_t *m, voice_metric_t i, uint64_t n)
+{
+    atomic_store_explicit(&m->value[i],
+        atomic_load_explicit(&m->value[i], memory_order_relaxed) + n,
+        memory_order_relaxed);
+}
+
+
+#endif /* _VOICE_METRICS_H_INCLUDED_ */

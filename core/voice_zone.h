@@ -1,0 +1,229 @@
+/*
+ * Copyright (C) ngx-voice contributors
+ *
+ * The zone: all state of the voice server in one shared mapping, used by
+ * every worker of every generation.
+ *
+ * Records are linked by index, never by pointer.  Session records are the
+ * truth; free lists, room lists and hash indexes are derived from them and
+ * are rebuilt by voice_zone_repair() when a process died inside the lock.
+ * For that, a record's fields of several words are written to the slot that
+ * is not in use and switched over by one store (see voice_session_t).
+ *
+ * Writers hold the zone's lock, a robust process-shared mutex, for
+ * microseconds.  Readers of the packet path never take it.
+ *
+ * This file knows memory only: who maps it, and where, is the caller's
+ * business.  Times are milliseconds of CLOCK_MONOTONIC, given by the caller.
+ */
+
+
+#ifndef _VOICE_ZONE_H_INCLUDED_
+#define _VOICE_ZONE_H_INCLUDED_
+
+
+#include "voice_addr.h"
+#include "voice_err.h"
+#include "voice_metrics.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+
+#define VOICE_ZONE_MAGIC           0x656E6F5A2D786E76ull     /* "vnx-Zone" */
+#define VOICE_ZONE_LAYOUT          1
+
+#define VOICE_ZONE_SESSIONS_MIN    64
+#define VOICE_ZONE_SESSIONS_MAX    (1u << 17)    /* 17 bits in an SSRC */
+#define VOICE_ZONE_SESSIONS        16384         /* default */
+
+#define VOICE_WORKERS_MAX          128           /* all generations together */
+#define VOICE_WORKER_NAME_MAX      64
+#define VOICE_ENDPOINTS_MAX        16
+#define VOICE_CUTS_MAX             256
+
+#define VOICE_WORKER_NONE          0xFFFFu
+
+
+/*
+ * Index and generation of a record: generation << 32 | index.  A generation
+ * is never 0, so neither is an id; 0 means "none".
+ */
+typedef uint64_t  voice_id_t;
+
+#define voice_id_index(id)   ((uint32_t) (id))
+#define voice_id_gen(id)     ((uint32_t) ((id) >> 32))
+#define voice_id_make(gen, index)                                             \
+    (((voice_id_t) (gen) << 32) | (uint32_t) (index))
+
+
+typedef struct voice_session_s  voice_session_t;
+typedef struct voice_room_s     voice_room_t;
+
+
+/* Where clients send their media: what Ready says. */
+typedef struct {
+    char       ip[64];        /* literal */
+    uint16_t   port;
+    uint8_t    family;        /* voice_addr_family_t */
+} voice_endpoint_t;
+
+
+/*
+ * A stream that the server has cut (mute, move, leave): the relay owes the
+ * room silence frames that continue it.
+ */
+typedef struct {
+    voice_id_t   room;
+    uint32_t     ssrc;
+    uint32_t     ext_seq;     /* of the last packet forwarded */
+    uint32_t     timestamp;
+    uint32_t     session;     /* index; not a receiver */
+} voice_cut_t;
+
+
+typedef struct {
+    _Atomic uint32_t   pid;          /* 0: the slot is free */
+    uint32_t           dirty;        /* first session with events, index + 1 */
+    char               name[VOICE_WORKER_NAME_MAX];  /* wake socket, abstract */
+    uint64_t           started;      /* ms */
+    _Alignas(64) voice_metrics_t   metrics;
+} voice_worker_t;
+
+
+typedef struct {
+    uint64_t           magic;
+    uint32_t           layout;
+    uint32_t           record_size;  /* sizeof(voice_session_t) */
+    uint64_t           size;         /* bytes of the whole zone */
+    uint32_t           sessions;     /* capacity; rooms: the same */
+    uint32_t           index_mask;   /* buckets of each hash index - 1 */
+    uint8_t            boot_id[16];  /* new with each empty zone */
+    uint8_t            salt[16];     /* of hashes and SSRCs */
+    char               node[64];
+
+    _Alignas(64) pthread_mutex_t   mutex;
+
+    uint32_t           session_free; /* FIFO: next to use, index + 1 */
+    uint32_t           session_last; /* last freed */
+    uint32_t           room_free;
+    uint32_t           sessions_used;
+    uint32_t           rooms_used;
+    uint32_t           cut_head;     /* number of the next cut */
+    uint32_t           cut_tail;     /* number of the oldest one */
+    uint64_t           repairs;
+
+    uint32_t           endpoints;
+    voice_endpoint_t   endpoint[VOICE_ENDPOINTS_MAX];
+
+    voice_cut_t        cut[VOICE_CUTS_MAX];
+    voice_worker_t     worker[VOICE_WORKERS_MAX];
+} voice_zone_header_t;
+
+
+/* A process's view of the zone. */
+typedef struct {
+    voice_zone_header_t  *header;
+    voice_session_t      *session;
+    voice_room_t         *room;
+    _Atomic uint32_t     *by_user;     /* hash indexes: record index + 1; */
+    _Atomic uint32_t     *by_channel;  /* 0 empty, UINT32_MAX deleted */
+    _Atomic uint32_t     *by_address;
+    uint16_t              worker;      /* own slot, or VOICE_WORKER_NONE */
+    uint64_t              wake[VOICE_WORKERS_MAX / 64];  /* see below */
+} voice_zone_t;
+
+
+/* bytes of a zone for so many sessions */
+size_t voice_zone_size(uint32_t sessions);
+
+/* bytes of it that one session accounts for, its room and indexes included */
+size_t voice_zone_session_size(void);
+
+/*
+ * Makes an empty zone of mem, which is size = voice_zone_size(sessions) zero
+ * bytes, page aligned, and attaches to it.  VOICE_E_SYS if the system refuses
+ * the lock, VOICE_E_RANGE if sessions is outside of its bounds.
+ */
+voice_err_t voice_zone_format(voice_zone_t *z, void *mem, size_t size,
+    uint32_t sessions, const char *node);
+
+/*
+ * Attaches to an existing zone.
+ *
+ * VOICE_E_FORMAT  no zone (magic), or another layout version
+ * VOICE_E_LENGTH  size doesn't agree with what the header says
+ * VOICE_E_RANGE   made for another number of sessions
+ */
+voice_err_t voice_zone_attach(voice_zone_t *z, void *mem, size_t size,
+    uint32_t sessions);
+
+
+/*
+ * Lock.  If its owner died the zone is repaired first.  Every function of
+ * voice_session.h and voice_outbox.h takes it itself unless its comment says
+ * otherwise.
+ *
+ * Functions that leave work for a worker set its bit in z->wake; after the
+ * call the process sends a datagram to each of them (its own bit included)
+ * and clears the set.
+ */
+void voice_zone_lock(voice_zone_t *z);
+void voice_zone_unlock(voice_zone_t *z);
+
+/* Waits at most so long; VOICE_AGAIN. */
+voice_err_t voice_zone_lock_timed(voice_zone_t *z, unsigned ms);
+
+/* Under the lock: rebuilds all that is derived. */
+void voice_zone_repair(voice_zone_t *z);
+
+/*
+ * Under the lock: compares all that is derived with the session records.
+ * Gives the number of faults and describes the first one in text.
+ */
+unsigned voice_zone_verify(voice_zone_t *z, char *text, size_t size);
+
+
+/*
+ * Worker table.  A process takes a slot at start and gives it back at exit;
+ * the caller finds out which processes are dead.
+ */
+voice_err_t voice_worker_register(voice_zone_t *z, uint16_t slot, uint32_t pid,
+    const char *name, uint64_t now);
+
+/*
+ * The worker of a slot is gone: its sessions are detached and may be resumed
+ * until now + window.
+ */
+void voice_worker_gone(voice_zone_t *z, uint16_t slot, uint64_t now,
+    uint64_t window);
+
+/* own counters; the first slot's if there is no own slot */
+voice_metrics_t *voice_zone_metrics(voice_zone_t *z);
+
+/* the sum over all slots */
+void voice_zone_metrics_sum(const voice_zone_t *z,
+    uint64_t sum[VOICE_METRICS_COUNT]);
+
+/* Replaces the list of endpoints. */
+void voice_zone_endpoints_set(voice_zone_t *z, const voice_endpoint_t *ep,
+    size_t n);
+
+/*
+ * The endpoint for a session: of the wanted family if there is one, else any;
+ * sessions are spread over several.  VOICE_E_NOT_FOUND: there is no relay.
+ */
+voice_err_t voice_zone_endpoint(voice_zone_t *z, uint8_t family,
+    uint32_t session, voice_endpoint_t *ep);
+
+/* Takes the oldest cut; VOICE_E_NOT_FOUND. */
+voice_err_t voice_zone_cut_take(voice_zone_t *z, voice_cut_t *cut);
+
+/* SipHash-2-4 of data under the zone's salt */
+uint64_t voice_zone_hash(const voice_zone_t *z, const void *data, size_t len);
+
+
+#endif /* _VOICE_ZONE_H_INCLUDED_ */

@@ -1,0 +1,53 @@
+/*
+ * Copyright (C) ngx-voice contributors
+ *
+ * The core module: owns the zone's mapping, this worker's slot in it, and
+ * the sockets by which workers wake each other.  The HTTP and the stream
+ * module see each other only through what is declared here.
+ */
+
+
+#ifndef _NGX_VOICE_H_INCLUDED_
+#define _NGX_VOICE_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+
+#include "voice_session.h"
+
+
+/*
+ * Called in a worker after somebody left work for it in the zone, or it did
+ * so itself; never from within ngx_voice_wake().
+ */
+typedef void (*ngx_voice_wake_pt)(ngx_log_t *log);
+
+
+/* The zone of this cycle, or NULL if there is no voice_zone directive. */
+voice_zone_t *ngx_voice_zone(ngx_cycle_t *cycle);
+
+/* Tells the voice_zone directive was given, while parsing: zone needed. */
+ngx_uint_t ngx_voice_zone_configured(ngx_cycle_t *cycle);
+
+/* In init_process: the handler is called at each wake of this worker. */
+void ngx_voice_wake_handler(ngx_voice_wake_pt handler);
+
+/*
+ * Sends the wakes that the last calls into the zone have left in z->wake.
+ * To be called after every function of voice_session.h and voice_outbox.h
+ * that may leave some.
+ */
+void ngx_voice_wake(voice_zone_t *z, ngx_log_t *log);
+
+/* How long a session without websocket stays resumable, ms. */
+ngx_msec_t ngx_voice_resume_window(ngx_cycle_t *cycle);
+
+/* CLOCK_MONOTONIC, as the zone wants it */
+#define ngx_voice_now()   ((uint64_t) ngx_current_msec)
+
+
+extern ngx_module_t  ngx_voice_module;
+
+
+#endif /* _NGX_VOICE_H_INCLUDED_ */
