@@ -103,6 +103,7 @@ void voice_nonce_server(uint32_t k, uint8_t out[VOICE_NONCE4_LEN]);
  *            ready for voice_rtp_split()
  *
  * VOICE_E_SHORT   shorter than header + tag + nonce of the mode
+ * VOICE_E_LENGTH  longer than VOICE_DATAGRAM_MAX
  * VOICE_E_FORMAT  version is not 2
  * VOICE_E_AUTH    tag mismatch; pkt is unchanged
  */
@@ -121,7 +122,8 @@ voice_err_t voice_crypto_open_rtcp(const voice_crypto_key_t *key, uint8_t *pkt,
  *               modes it has exactly 12 bytes.
  * plain, len    what is encrypted; must not overlap any out
  *
- * Can't fail; n = 0 is allowed.
+ * n = 0 is allowed.  Can't fail, but for one case: without AES in the CPU, a
+ * thread that has never sealed and has no memory for that gets out_len 0.
  */
 void voice_crypto_seal_rtp(voice_mode_t mode, const uint8_t *hdr,
     size_t hdr_len, const uint8_t *plain, size_t len, voice_crypto_to_t *to,

@@ -10,6 +10,9 @@
  * at once without a lock: each word holds the number of its block of 32
  * packets beside the block's bitmap and is changed by compare-and-swap, so a
  * process that dies anywhere leaves a valid window.
+ *
+ * The window ends at the edge of a block: of VOICE_REPLAY_WINDOW packets up
+ * to the highest, the oldest 31 may be out already.
  */
 
 
