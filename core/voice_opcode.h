@@ -13,6 +13,7 @@
 
 #include "voice_crypto.h"
 #include "voice_err.h"
+#include "voice_json.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -25,7 +26,6 @@
 #define VOICE_VERSION_MASK       4       /* speaking is a bit mask */
 
 #define VOICE_MESSAGE_MAX        4096    /* bytes, client to server */
-#define VOICE_JSON_DEPTH_MAX     16
 
 #define VOICE_SESSION_ID_MAX     64      /* characters */
 #define VOICE_TOKEN_MAX          2048
@@ -58,6 +58,8 @@ typedef enum {
     VOICE_OP_DAVE_EXECUTE_TRANSITION = 22,
     VOICE_OP_DAVE_TRANSITION_READY = 23,
     VOICE_OP_DAVE_PREPARE_EPOCH = 24,
+    VOICE_OP_MLS_KEY_PACKAGE = 26,
+    VOICE_OP_MLS_COMMIT_WELCOME = 28,
     VOICE_OP_MLS_INVALID_COMMIT = 31,
     VOICE_OP_NO_ROUTE = 32
 } voice_op_t;
