@@ -40,8 +40,8 @@ typedef struct {
 
 /*
  * The other members of a session's room that were announced up to number
- * `announced`, in the order of their joining: at most max of them; *n is how
- * many there are, which may be more.
+ * `announced`: at most max of them; *n is how many there are, which may be
+ * more.  VOICE_E_STALE: no such session.
  */
 voice_err_t voice_room_roster(voice_zone_t *z, voice_id_t session,
     uint32_t announced, voice_roster_t *list, size_t max, size_t *n);

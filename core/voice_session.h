@@ -99,7 +99,10 @@ struct voice_session_s {
     uint32_t           attach;           /* number of the websocket */
     uint32_t           room_next;        /* links: index + 1 */
     uint32_t           room_prev;
-    uint32_t           next;             /* free or dirty list */
+    uint32_t           next_free;        /* index + 1 */
+    uint32_t           dirty_next;       /* list of its worker: index + 1 */
+    uint32_t           dirty_prev;
+    uint32_t           rekey;            /* epoch that was asked to end */
     uint16_t           worker;           /* of the websocket, or NONE */
     uint8_t            joined;           /* VOICE_JOIN_* */
     uint8_t            dirty;            /* in its worker's list */
@@ -209,6 +212,20 @@ voice_err_t voice_session_bind(voice_zone_t *z, voice_id_t id,
 
 /* Asks the owner of the websocket for a new key. */
 void voice_session_want_key(voice_zone_t *z, voice_id_t id, uint32_t epoch);
+
+/*
+ * For voice_zone.c, under the lock: puts a session on its worker's list of
+ * those that have events to send, and takes it off.
+ */
+void voice_session_dirty(voice_zone_t *z, voice_session_t *s);
+void voice_session_clean(voice_zone_t *z, voice_session_t *s);
+
+/* Likewise: no websocket any more.  A closing session is freed. */
+void voice_session_orphan(voice_zone_t *z, voice_session_t *s,
+    uint64_t deadline);
+
+/* Likewise, in a repair: brings a half-done join or leave to its end. */
+void voice_session_mend(voice_zone_t *z, voice_session_t *s);
 
 /* Frees sessions whose deadline is over; gives their number. */
 unsigned voice_session_expire(voice_zone_t *z, uint64_t now);

@@ -109,7 +109,9 @@ typedef struct {
 
     uint32_t           session_free; /* FIFO: next to use, index + 1 */
     uint32_t           session_last; /* last freed */
+    _Atomic uint32_t   session_end;  /* slots from here on were never used */
     uint32_t           room_free;
+    uint32_t           room_end;
     uint32_t           sessions_used;
     uint32_t           rooms_used;
     uint32_t           cut_head;     /* number of the next cut */
@@ -129,8 +131,8 @@ typedef struct {
     voice_zone_header_t  *header;
     voice_session_t      *session;
     voice_room_t         *room;
-    _Atomic uint32_t     *by_user;     /* hash indexes: record index + 1; */
-    _Atomic uint32_t     *by_channel;  /* 0 empty, UINT32_MAX deleted */
+    _Atomic uint32_t     *by_user;     /* hash indexes, see voice_index.h */
+    _Atomic uint32_t     *by_channel;
     _Atomic uint32_t     *by_address;
     uint16_t              worker;      /* own slot, or VOICE_WORKER_NONE */
     uint64_t              wake[VOICE_WORKERS_MAX / 64];  /* see below */
@@ -189,15 +191,12 @@ unsigned voice_zone_verify(voice_zone_t *z, char *text, size_t size);
 
 /*
  * Worker table.  A process takes a slot at start and gives it back at exit;
- * the caller finds out which processes are dead.
+ * the caller finds out which processes are dead and which slots are free.
+ * Sessions of the slot's former worker are detached and may be resumed until
+ * now + window.
  */
-voice_err_t voice_worker_register(voice_zone_t *z, uint16_t slot, uint32_t pid,
-    const char *name, uint64_t now);
-
-/*
- * The worker of a slot is gone: its sessions are detached and may be resumed
- * until now + window.
- */
+void voice_worker_register(voice_zone_t *z, uint16_t slot, uint32_t pid,
+    const char *name, uint64_t now, uint64_t window);
 void voice_worker_gone(voice_zone_t *z, uint16_t slot, uint64_t now,
     uint64_t window);
 

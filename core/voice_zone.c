@@ -1,0 +1,596 @@
+/*
+ * Copyright (C) ngx-voice contributors
+ */
+
+
+#include "voice_index.h"
+#include "voice_session.h"
+#include "voice_zone.h"
+
+#include <errno.h>
+#include <sodium.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <time.h>
+
+
+#define VOICE_ZONE_ALIGN   4096
+
+#define voice_zone_align(n)                                                   \
+    (((n) + VOICE_ZONE_ALIGN - 1) & ~(size_t) (VOICE_ZONE_ALIGN - 1))
+
+_Static_assert(sizeof(voice_event_t) == 32, "an event has 32 bytes");
+_Static_assert(sizeof(voice_room_t) == 64, "a room is a cache line");
+_Static_assert(sizeof(voice_session_t) % 64 == 0, "cache lines");
+
+
+typedef struct {
+    size_t     session;
+    size_t     room;
+    size_t     by_user;
+    size_t     by_channel;
+    size_t     by_address;
+    size_t     size;
+    uint32_t   buckets;
+} voice_zone_map_t;
+
+
+static void
+voice_zone_map(uint32_t sessions, voice_zone_map_t *map)
+{
+    size_t    n, index;
+    uint32_t  buckets;
+
+    /* at most half full */
+
+    for (buckets = 64; buckets < 2 * sessions; buckets *= 2) { /* void */ }
+
+    index = voice_zone_align(buckets * sizeof(uint32_t));
+
+    n = voice_zone_align(sizeof(voice_zone_header_t));
+    map->session = n;
+    n += voice_zone_align((size_t) sessions * sizeof(voice_session_t));
+    map->room = n;
+    n += voice_zone_align((size_t) sessions * sizeof(voice_room_t));
+    map->by_user = n;
+    n += index;
+    map->by_channel = n;
+    n += index;
+    map->by_address = n;
+    n += index;
+
+    map->size = n;
+    map->buckets = buckets;
+}
+
+
+size_t
+voice_zone_size(uint32_t sessions)
+{
+    voice_zone_map_t  map;
+
+    voice_zone_map(sessions, &map);
+
+    return map.size;
+}
+
+
+size_t
+voice_zone_session_size(void)
+{
+    /* three indexes, filled by a quarter at worst */
+
+    return sizeof(voice_session_t) + sizeof(voice_room_t)
+           + 3 * 4 * sizeof(uint32_t);
+}
+
+
+static void
+voice_zone_point(voice_zone_t *z, void *mem, uint32_t sessions)
+{
+    uint8_t           *p = mem;
+    voice_zone_map_t   map;
+
+    voice_zone_map(sessions, &map);
+
+    memset(z, 0, sizeof(voice_zone_t));
+
+    z->header = mem;
+    z->session = (voice_session_t *) (p + map.session);
+    z->room = (voice_room_t *) (p + map.room);
+    z->by_user = (_Atomic uint32_t *) (p + map.by_user);
+    z->by_channel = (_Atomic uint32_t *) (p + map.by_channel);
+    z->by_address = (_Atomic uint32_t *) (p + map.by_address);
+    z->worker = VOICE_WORKER_NONE;
+}
+
+
+static voice_err_t
+voice_zone_mutex_init(pthread_mutex_t *mutex)
+{
+    int                  rc;
+    pthread_mutexattr_t  attr;
+
+    if (pthread_mutexattr_init(&attr) != 0) {
+        return VOICE_E_SYS;
+    }
+
+    rc = pthread_mutexattr_setpshared(&attr, PTHREAD_PROCESS_SHARED);
+
+    if (rc == 0) {
+        rc = pthread_mutexattr_setrobust(&attr, PTHREAD_MUTEX_ROBUST);
+    }
+
+    if (rc == 0) {
+        rc = pthread_mutex_init(mutex, &attr);
+    }
+
+    pthread_mutexattr_destroy(&attr);
+
+    return rc == 0 ? VOICE_OK : VOICE_E_SYS;
+}
+
+
+voice_err_t
+voice_zone_format(voice_zone_t *z, void *mem, size_t size, uint32_t sessions,
+    const char *node)
+{
+    voice_err_t           err;
+    voice_zone_map_t      map;
+    voice_zone_header_t  *h = mem;
+
+    if (sessions < VOICE_ZONE_SESSIONS_MIN
+        || sessions > VOICE_ZONE_SESSIONS_MAX)
+    {
+        return VOICE_E_RANGE;
+    }
+
+    voice_zone_map(sessions, &map);
+
+    if (size < map.size) {
+        return VOICE_E_LENGTH;
+    }
+
+    err = voice_zone_mutex_init(&h->mutex);
+    if (err != VOICE_OK) {
+        return err;
+    }
+
+    h->layout = VOICE_ZONE_LAYOUT;
+    h->record_size = sizeof(voice_session_t);
+    h->size = map.size;
+    h->sessions = sessions;
+    h->index_mask = map.buckets - 1;
+
+    randombytes_buf(h->boot_id, sizeof(h->boot_id));
+    randombytes_buf(h->salt, sizeof(h->salt));
+    snprintf(h->node, sizeof(h->node), "%s", node);
+
+    /* the last store: a file whose maker died before has no magic */
+
+    atomic_thread_fence(memory_order_release);
+    h->magic = VOICE_ZONE_MAGIC;
+
+    voice_zone_point(z, mem, sessions);
+
+    return VOICE_OK;
+}
+
+
+voice_err_t
+voice_zone_attach(voice_zone_t *z, void *mem, size_t size, uint32_t sessions)
+{
+    voice_zone_map_t      map;
+    voice_zone_header_t  *h = mem;
+
+    if (size < sizeof(voice_zone_header_t)) {
+        return VOICE_E_LENGTH;
+    }
+
+    if (h->magic != VOICE_ZONE_MAGIC || h->layout != VOICE_ZONE_LAYOUT
+        || h->record_size != sizeof(voice_session_t))
+    {
+        return VOICE_E_FORMAT;
+    }
+
+    if (h->sessions != sessions) {
+        return VOICE_E_RANGE;
+    }
+
+    voice_zone_map(sessions, &map);
+
+    if (size != map.size || h->size != map.size
+        || h->index_mask != map.buckets - 1)
+    {
+        return VOICE_E_LENGTH;
+    }
+
+    voice_zone_point(z, mem, sessions);
+
+    return VOICE_OK;
+}
+
+
+static void
+voice_zone_recover(voice_zone_t *z)
+{
+    voice_zone_repair(z);
+    pthread_mutex_consistent(&z->header->mutex);
+}
+
+
+void
+voice_zone_lock(voice_zone_t *z)
+{
+    if (pthread_mutex_lock(&z->header->mutex) == EOWNERDEAD) {
+        voice_zone_recover(z);
+    }
+}
+
+
+voice_err_t
+voice_zone_lock_timed(voice_zone_t *z, unsigned ms)
+{
+    int              rc;
+    struct timespec  ts;
+
+    rc = pthread_mutex_trylock(&z->header->mutex);
+
+    if (rc == EBUSY) {
+        clock_gettime(CLOCK_REALTIME, &ts);
+
+        ts.tv_sec += ms / 1000;
+        ts.tv_nsec += (long) (ms % 1000) * 1000000;
+
+        if (ts.tv_nsec >= 1000000000) {
+            ts.tv_nsec -= 1000000000;
+            ts.tv_sec++;
+        }
+
+        rc = pthread_mutex_timedlock(&z->header->mutex, &ts);
+    }
+
+    if (rc == EOWNERDEAD) {
+        voice_zone_recover(z);
+        rc = 0;
+    }
+
+    return rc == 0 ? VOICE_OK : VOICE_AGAIN;
+}
+
+
+void
+voice_zone_unlock(voice_zone_t *z)
+{
+    pthread_mutex_unlock(&z->header->mutex);
+}
+
+
+/*
+ * All rooms are closed to readers, the lists emptied, and filled again from
+ * the sessions.  A room keeps its version, so no cache takes the new list for
+ * the old one.
+ */
+
+static void
+voice_zone_repair_rooms(voice_zone_t *z)
+{
+    uint32_t              i, n;
+    voice_room_t         *r;
+    voice_session_t      *s;
+    voice_zone_header_t  *h = z->header;
+
+    n = atomic_load(&h->session_end);
+
+    for (i = 0; i < n; i++) {
+        s = &z->session[i];
+
+        if (s->joined == VOICE_JOIN_NONE
+            || atomic_load(&s->state) != VOICE_SESSION_LIVE)
+        {
+            continue;
+        }
+
+        r = voice_room_find(z, s->guild_id, s->channel_id, true);
+        if (r == NULL) {
+            continue;           /* as many rooms as sessions: can't be */
+        }
+
+        if ((int32_t) (atomic_load(&s->announced) - r->announced) > 0) {
+            r->announced = atomic_load(&s->announced);
+        }
+
+        voice_room_link(z, r, s);
+    }
+}
+
+
+static void
+voice_zone_repair_clear(voice_zone_t *z)
+{
+    uint32_t              i, n, gen;
+    voice_room_t         *r;
+    voice_session_t      *s;
+    voice_zone_header_t  *h = z->header;
+    const voice_index_t   by_user = { z->by_user, h->index_mask, NULL };
+    const voice_index_t   by_channel = { z->by_channel, h->index_mask, NULL };
+    const voice_index_t   by_address = { z->by_address, h->index_mask, NULL };
+
+    voice_index_clear(&by_user);
+    voice_index_clear(&by_channel);
+    voice_index_clear(&by_address);
+
+    for (i = 0; i < VOICE_WORKERS_MAX; i++) {
+        h->worker[i].dirty = 0;
+    }
+
+    h->room_free = 0;
+    h->rooms_used = 0;
+
+    for (i = h->room_end; i > 0; i--) {
+        r = &z->room[i - 1];
+
+        voice_room_change_begin(r);
+
+        gen = atomic_load(&r->gen) + 1;
+        atomic_store(&r->gen, gen != 0 ? gen : 1);
+
+        r->members = 0;
+        r->head = 0;
+        r->next_free = h->room_free;
+        h->room_free = i;
+    }
+
+    n = atomic_load(&h->session_end);
+
+    for (i = 0; i < n; i++) {
+        s = &z->session[i];
+
+        atomic_store(&s->room, 0);
+        s->room_next = 0;
+        s->room_prev = 0;
+        s->dirty = 0;
+        s->dirty_next = 0;
+        s->dirty_prev = 0;
+        s->next_free = 0;
+    }
+}
+
+
+/* A slot that was being cleared or filled when its writer died. */
+
+static void
+voice_zone_repair_free(voice_zone_t *z, voice_session_t *s)
+{
+    uint32_t              gen, index;
+    voice_zone_header_t  *h = z->header;
+
+    gen = atomic_load(&s->gen) + 1;
+
+    sodium_memzero(s, sizeof(voice_session_t));
+
+    atomic_store(&s->gen, gen != 0 ? gen : 1);
+    s->worker = VOICE_WORKER_NONE;
+
+    index = (uint32_t) (s - z->session) + 1;
+
+    if (h->session_last != 0) {
+        z->session[h->session_last - 1].next_free = index;
+    } else {
+        h->session_free = index;
+    }
+
+    h->session_last = index;
+}
+
+
+void
+voice_zone_repair(voice_zone_t *z)
+{
+    uint32_t              i, n;
+    voice_session_t      *s;
+    voice_zone_header_t  *h = z->header;
+
+    h->repairs++;
+    voice_metric_add(voice_zone_metrics(z), VOICE_M_REPAIRS, 1);
+
+    voice_zone_repair_clear(z);
+    voice_zone_repair_rooms(z);
+
+    h->session_free = 0;
+    h->session_last = 0;
+    h->sessions_used = 0;
+
+    n = atomic_load(&h->session_end);
+
+    for (i = 0; i < n; i++) {
+        s = &z->session[i];
+
+        if (atomic_load(&s->state) == VOICE_SESSION_FREE) {
+            voice_zone_repair_free(z, s);
+            continue;
+        }
+
+        h->sessions_used++;
+        voice_session_mend(z, s);
+
+        /* whoever was told of events by the list is told again */
+
+        if (atomic_load(&s->outbox.head) != atomic_load(&s->outbox.sent)) {
+            voice_session_dirty(z, s);
+        }
+    }
+
+    for (i = 0; i < h->room_end; i++) {
+        voice_room_change_end(&z->room[i]);
+    }
+
+    /* and the relays, for there may be cuts */
+
+    for (i = 0; i < VOICE_WORKERS_MAX; i++) {
+        if (atomic_load(&h->worker[i].pid) != 0) {
+            z->wake[i / 64] |= 1ull << (i % 64);
+        }
+    }
+}
+
+
+void
+voice_worker_register(voice_zone_t *z, uint16_t slot, uint32_t pid,
+    const char *name, uint64_t now, uint64_t window)
+{
+    voice_worker_t  *w = &z->header->worker[slot];
+
+    voice_worker_gone(z, slot, now, window);
+
+    voice_zone_lock(z);
+
+    snprintf(w->name, sizeof(w->name), "%s", name);
+    w->started = now;
+    atomic_store(&w->pid, pid);
+
+    voice_zone_unlock(z);
+
+    z->worker = slot;
+}
+
+
+void
+voice_worker_gone(voice_zone_t *z, uint16_t slot, uint64_t now,
+    uint64_t window)
+{
+    uint32_t          i, n;
+    voice_worker_t   *w = &z->header->worker[slot];
+    voice_session_t  *s;
+
+    voice_zone_lock(z);
+
+    atomic_store(&w->pid, 0);
+    w->name[0] = '\0';
+
+    n = atomic_load(&z->header->session_end);
+
+    for (i = 0; i < n; i++) {
+        s = &z->session[i];
+
+        if (s->worker == slot
+            && atomic_load(&s->state) != VOICE_SESSION_FREE)
+        {
+            voice_session_orphan(z, s, now + window);
+        }
+    }
+
+    voice_zone_unlock(z);
+}
+
+
+voice_metrics_t *
+voice_zone_metrics(voice_zone_t *z)
+{
+    return &z->header->worker[z->worker != VOICE_WORKER_NONE
+                              ? z->worker : 0].metrics;
+}
+
+
+void
+voice_zone_metrics_sum(const voice_zone_t *z,
+    uint64_t sum[VOICE_METRICS_COUNT])
+{
+    size_t                  i, k;
+    const voice_metrics_t  *m;
+
+    memset(sum, 0, VOICE_METRICS_COUNT * sizeof(uint64_t));
+
+    for (i = 0; i < VOICE_WORKERS_MAX; i++) {
+        m = &z->header->worker[i].metrics;
+
+        for (k = 0; k < VOICE_METRICS_COUNT; k++) {
+            sum[k] += atomic_load_explicit(&m->value[k],
+                                           memory_order_relaxed);
+        }
+    }
+}
+
+
+void
+voice_zone_endpoints_set(voice_zone_t *z, const voice_endpoint_t *ep,
+    size_t n)
+{
+    voice_zone_header_t  *h = z->header;
+
+    voice_zone_lock(z);
+
+    h->endpoints = (uint32_t) (n < VOICE_ENDPOINTS_MAX
+                               ? n : VOICE_ENDPOINTS_MAX);
+    memcpy(h->endpoint, ep, h->endpoints * sizeof(voice_endpoint_t));
+
+    voice_zone_unlock(z);
+}
+
+
+voice_err_t
+voice_zone_endpoint(voice_zone_t *z, uint8_t family, uint32_t session,
+    voice_endpoint_t *ep)
+{
+    uint32_t              i, n, match[VOICE_ENDPOINTS_MAX];
+    voice_zone_header_t  *h = z->header;
+
+    voice_zone_lock(z);
+
+    n = 0;
+
+    for (i = 0; i < h->endpoints; i++) {
+        if (h->endpoint[i].family == family) {
+            match[n++] = i;
+        }
+    }
+
+    if (n == 0) {
+        for ( /* void */ ; n < h->endpoints; n++) {
+            match[n] = n;
+        }
+    }
+
+    if (n != 0) {
+        *ep = h->endpoint[match[session % n]];
+    }
+
+    voice_zone_unlock(z);
+
+    return n != 0 ? VOICE_OK : VOICE_E_NOT_FOUND;
+}
+
+
+voice_err_t
+voice_zone_cut_take(voice_zone_t *z, voice_cut_t *cut)
+{
+    bool                  found;
+    voice_zone_header_t  *h = z->header;
+
+    voice_zone_lock(z);
+
+    found = (h->cut_tail != h->cut_head);
+
+    if (found) {
+        *cut = h->cut[h->cut_tail % VOICE_CUTS_MAX];
+        h->cut_tail++;
+    }
+
+    voice_zone_unlock(z);
+
+    return found ? VOICE_OK : VOICE_E_NOT_FOUND;
+}
+
+
+uint64_t
+voice_zone_hash(const voice_zone_t *z, const void *data, size_t len)
+{
+    uint64_t  hash;
+
+    _Static_assert(crypto_shorthash_KEYBYTES == sizeof(z->header->salt),
+                   "the salt is a SipHash key");
+
+    crypto_shorthash((unsigned char *) &hash, data, len, z->header->salt);
+
+    return hash;
+}
