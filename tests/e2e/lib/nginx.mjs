@@ -1,0 +1,388 @@
+/*
+ * Copyright (C) ngx-voice contributors
+ *
+ * A real nginx with the voice module, in a folder of its own.
+ *
+ * NGINX_BIN          the binary, default "nginx"
+ * NGINX_MODULES_DIR  where its dynamic modules are; one that isn't there is
+ *                    taken to be compiled in
+ * NGX_VOICE_MODULE   the module, default build/ngx_voice_module.so
+ */
+
+import { execFile, execFileSync, spawn } from 'node:child_process';
+import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync,
+    writeFileSync, chmodSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+
+import { freePort } from './net.mjs';
+import { newKey, voiceToken } from './token.mjs';
+import { until } from './wait.mjs';
+
+
+const TOP = resolve(dirname(fileURLToPath(import.meta.url)), '../../..');
+
+export const BUILD = join(TOP, 'build');
+
+const NGINX = process.env.NGINX_BIN ?? 'nginx';
+const MODULES = process.env.NGINX_MODULES_DIR ?? '/usr/lib/nginx/modules';
+const MODULE = process.env.NGX_VOICE_MODULE
+    ?? join(BUILD, 'ngx_voice_module.so');
+
+const SANITIZER = /(Address|Leak|Memory|Thread|UndefinedBehavior)Sanitizer|runtime error:/;
+const ALARM = /\[(alert|emerg)\]/;
+
+
+function certificate(dir) {
+    const cert = join(dir, 'cert.pem');
+
+    execFileSync('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt',
+        'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2', '-subj',
+        '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost,'
+        + 'IP:127.0.0.1,IP:127.0.0.2,IP:127.0.0.3,IP:::1', '-keyout',
+        join(dir, 'cert.key'), '-out', cert], { stdio: 'ignore' });
+
+    return cert;
+}
+
+
+const loadModule = (path) => existsSync(path) ? `load_module ${path};\n` : '';
+
+
+/*
+ * What a test may say about its nginx:
+ *
+ * workers   number of worker processes
+ * modes     voice_modes
+ * relays    [{ listen, params, advertise }]; listen is an address without
+ *           port, the port is picked
+ * main, http, server, stream   more directives for these places
+ * tcp       parameters of the TCP listens
+ * signal, relay, zone          what stands in the directives' places
+ * allow     lines of the error log that would fail the test otherwise
+ */
+export class Nginx {
+    static async start(options = {}) {
+        for (let left = 3; ; left--) {
+            const nginx = new Nginx(options);
+
+            try {
+                await nginx.launch();
+                return nginx;
+            } catch (e) {
+                await nginx.abandon();
+                if (left <= 1 || !/Address already in use/.test(e.message)) {
+                    throw e;
+                }
+            }
+        }
+    }
+
+    /* `nginx -t` on such a configuration: { code, output } */
+    static async check(options = {}) {
+        const nginx = new Nginx(options);
+
+        try {
+            await nginx.configure();
+            return await nginx.test();
+        } finally {
+            await nginx.abandon();
+        }
+    }
+
+    constructor(options) {
+        this.options = options;
+        this.dir = mkdtempSync(join(tmpdir(), 'ngx-voice-e2e-'));
+        chmodSync(this.dir, 0o755);
+        this.key = newKey();
+        this.keyFile = join(this.dir, 'token.key');
+        this.conf = join(this.dir, 'nginx.conf');
+        this.log = join(this.dir, 'error.log');
+        this.stderr = '';
+        this.child = null;
+        this.exit = null;
+    }
+
+    async configure(options = this.options) {
+        this.http ??= await freePort();
+        this.https ??= await freePort();
+        this.ports ??= [];
+        this.cert ??= certificate(this.dir);
+        this.relays = options.relays ?? [{ listen: '127.0.0.1' }];
+        for (let i = this.ports.length; i < this.relays.length; i++) {
+            this.ports.push(await freePort());
+        }
+
+        writeFileSync(this.keyFile, `${this.key}\n`, { mode: 0o644 });
+        writeFileSync(this.conf, this.text(options));
+    }
+
+    get port() {
+        return this.ports[0];
+    }
+
+    get endpoint() {
+        return `127.0.0.1:${this.https}`;
+    }
+
+    text({ workers = 1, modes, main = '', http = '', server = '', stream = '',
+        tcp = '', signal = 'voice_signal;', relay, zone } = {})
+    {
+        const { dir } = this;
+        const root = process.getuid?.() === 0;
+
+        return `\
+${loadModule(join(MODULES, 'ngx_stream_module.so'))}\
+${loadModule(MODULE)}\
+${root ? 'user nobody nogroup;\n' : ''}\
+worker_processes ${workers};
+worker_rlimit_core 512m;
+working_directory ${dir};
+pid ${dir}/nginx.pid;
+error_log ${this.log} info;
+voice_zone ${zone ?? `${dir}/main.zone sessions=4096`};
+${main}
+events {
+    worker_connections 4096;
+}
+http {
+    access_log ${dir}/access.log;
+    client_body_temp_path ${dir}/body;
+    proxy_temp_path ${dir}/proxy;
+    fastcgi_temp_path ${dir}/fastcgi;
+    uwsgi_temp_path ${dir}/uwsgi;
+    scgi_temp_path ${dir}/scgi;
+    voice_key ${this.keyFile};
+    ${modes ? `voice_modes ${modes.join(' ')};` : ''}
+    ${http}
+    server {
+        listen 127.0.0.1:${this.http} ${tcp};
+        listen 127.0.0.1:${this.https} ssl ${tcp};
+        server_name localhost;
+        ssl_certificate ${dir}/cert.pem;
+        ssl_certificate_key ${dir}/cert.key;
+        root ${dir}/html;
+        location = / { ${signal} }
+        location = /status { voice_status; }
+        location = /metrics { voice_status prometheus; }
+        location = /pid { return 200 $pid; }
+        ${server}
+    }
+}
+stream {
+${this.relays.map((r, i) => `\
+    server {
+        listen ${r.listen}:${this.ports[i]} udp ${r.params ?? 'reuseport'};
+        ${relay ?? `voice_relay advertise=${r.advertise ?? '127.0.0.1'};`}
+    }
+`).join('')}\
+    ${stream}
+}
+`;
+    }
+
+    async test() {
+        const args = ['-t', '-p', this.dir, '-e', this.log, '-c', this.conf];
+
+        try {
+            const { stderr } = await promisify(execFile)(NGINX, args);
+
+            return { code: 0, output: stderr };
+        } catch (e) {
+            return { code: e.code, output: e.stderr };
+        }
+    }
+
+    async launch() {
+        await this.configure();
+        this.child = spawn(NGINX, ['-p', this.dir, '-e', this.log, '-c',
+            this.conf, '-g', 'daemon off;'],
+        { stdio: ['ignore', 'ignore', 'pipe'] });
+        this.child.stderr.on('data', (chunk) => {
+            this.stderr += chunk;
+        });
+        this.child.once('exit', (code, signal) => {
+            this.exit = { code, signal };
+        });
+        this.child.once('error', (e) => {
+            this.exit = { code: e.message };
+        });
+
+        await until('nginx to answer', async () => {
+            if (this.exit) {
+                throw new Error(`nginx ended with ${JSON.stringify(this.exit)}`
+                    + `:\n${this.stderr}${this.logText()}`);
+            }
+            return await this.responds();
+        }, 10000, 20);
+    }
+
+    async responds() {
+        try {
+            return (await fetch(`http://127.0.0.1:${this.http}/pid`)).ok;
+        } catch {
+            return false;
+        }
+    }
+
+    logText() {
+        return existsSync(this.log) ? readFileSync(this.log, 'utf8') : '';
+    }
+
+    logLines(pattern) {
+        return this.logText().split('\n').filter((line) => pattern.test(line));
+    }
+
+    workers() {
+        return children(this.child.pid);
+    }
+
+    async reload(options = this.options) {
+        const before = new Set(this.workers());
+
+        this.options = options;
+        await this.configure(options);
+        this.child.kill('SIGHUP');
+
+        /* old ones may live on for as long as their websockets do */
+        await until('new workers after a reload', () =>
+            this.workers().filter((p) => !before.has(p)).length
+                === (options.workers ?? 1)
+            && this.responds(), 10000);
+    }
+
+    token(claims, options) {
+        return voiceToken(this.key, claims, options);
+    }
+
+    async status() {
+        const r = await fetch(`http://127.0.0.1:${this.http}/status`);
+
+        if (r.status !== 200) {
+            throw new Error(`/status answers ${r.status}`);
+        }
+        return r.json();
+    }
+
+    /* { 'voice_dropped_total{reason="auth"}': 3, ... } */
+    async metrics() {
+        const r = await fetch(`http://127.0.0.1:${this.http}/metrics`);
+
+        if (r.status !== 200) {
+            throw new Error(`/metrics answers ${r.status}`);
+        }
+
+        const lines = (await r.text()).split('\n')
+            .filter((line) => line !== '' && !line.startsWith('#'));
+
+        return Object.fromEntries(lines.map((line) => {
+            const i = line.lastIndexOf(' ');
+
+            return [line.slice(0, i), Number(line.slice(i + 1))];
+        }));
+    }
+
+    async metric(family, labels = '') {
+        const name = `voice_${family}_total${labels && `{${labels}}`}`;
+        const value = (await this.metrics())[name];
+
+        if (value === undefined) {
+            throw new Error(`/metrics has no ${name}`);
+        }
+        return value;
+    }
+
+    dropped(reason) {
+        return this.metric('dropped', `reason="${reason}"`);
+    }
+
+    /*
+     * Ends nginx and judges how it ended.  Call it when the clients are
+     * gone: a worker that is still there after that is a fault.
+     */
+    async stop() {
+        const faults = [];
+        const pids = this.workers();
+
+        if (this.exit) {
+            faults.push(`the master ended before: ${JSON.stringify(this.exit)}`);
+        } else {
+            this.child.kill('SIGQUIT');
+        }
+
+        try {
+            await until('the end of nginx', () => this.exit
+                && pids.every((pid) => !isRunning(pid)), 15000);
+        } catch {
+            faults.push('these did not exit: '
+                + [this.child.pid, ...pids].filter(isRunning).join(' '));
+            this.kill(pids);
+        }
+
+        faults.push(...this.faults());
+        if (faults.length > 0) {
+            throw new Error(`nginx in ${this.dir} misbehaved:\n`
+                + `${faults.join('\n')}\nlast lines of its log:\n`
+                + this.logText().split('\n').slice(-40).join('\n'));
+        }
+        rmSync(this.dir, { recursive: true, force: true });
+    }
+
+    faults() {
+        const allow = this.options.allow ?? [];
+        const text = `${this.logText()}\n${this.stderr}`;
+        const lines = text.split('\n').filter((line) =>
+            (ALARM.test(line) || SANITIZER.test(line))
+            && !allow.some((a) => a.test(line)));
+        const cores = readdirSync(this.dir).filter((f) => /^core/.test(f));
+
+        if (this.exit && this.exit.code !== 0) {
+            lines.push(`nginx ended with ${JSON.stringify(this.exit)}`);
+        }
+
+        return [...lines, ...cores.map((c) => `core dump ${c}`)];
+    }
+
+    kill(pids) {
+        for (const pid of [this.child.pid, ...pids]) {
+            try {
+                process.kill(pid, 'SIGKILL');
+            } catch {
+                /* gone already */
+            }
+        }
+    }
+
+    /* After a start that failed. */
+    async abandon() {
+        if (this.child && !this.exit) {
+            this.kill(this.workers());
+            await until('nginx to be dead', () => this.exit);
+        }
+        rmSync(this.dir, { recursive: true, force: true });
+    }
+}
+
+
+function children(pid) {
+    try {
+        return readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8')
+            .split(' ').filter(Boolean).map(Number);
+    } catch {
+        return [];
+    }
+}
+
+
+/* A zombie has exited, whoever is to wait for it. */
+function isRunning(pid) {
+    try {
+        const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+
+        return stat.slice(stat.lastIndexOf(')') + 2)[0] !== 'Z';
+    } catch {
+        return false;
+    }
+}
