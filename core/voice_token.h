@@ -19,6 +19,8 @@
 #include <stdint.h>
 
 
+#define VOICE_USER_TOKEN_MAX      8192    /* characters; a voice token's:
+                                             VOICE_TOKEN_MAX */
 #define VOICE_TOKEN_NAME_MAX      64
 #define VOICE_TOKEN_GUILDS_MAX    200
 #define VOICE_TOKEN_HASH_LEN      16
@@ -105,8 +107,12 @@ voice_err_t voice_user_token_verify(const voice_token_keys_t *keys,
     const char **why);
 
 /*
- * Signs into buf, NUL-terminated.  VOICE_E_STATE if no key can sign,
- * VOICE_E_FULL if size is too small.
+ * Signs into buf, NUL-terminated.
+ *
+ * VOICE_E_STATE   no key can sign
+ * VOICE_E_FULL    size is too small
+ * VOICE_E_RANGE   an id that must not be 0 is, or a claim is out of range
+ * VOICE_E_FORMAT  a string is not UTF-8
  */
 voice_err_t voice_token_sign(const voice_token_keys_t *keys,
     const voice_token_t *token, char *buf, size_t size);
