@@ -123,6 +123,10 @@ export class Nginx {
         return this.ports[0];
     }
 
+    get ca() {
+        return readFileSync(this.cert);
+    }
+
     get endpoint() {
         return `127.0.0.1:${this.https}`;
     }

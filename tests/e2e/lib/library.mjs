@@ -1,0 +1,173 @@
+/*
+ * Copyright (C) ngx-voice contributors
+ *
+ * A client library in a process of its own, with the node that it needs: see
+ * peers/.
+ */
+
+import { fork } from 'node:child_process';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+import { newUser } from './member.mjs';
+import { within } from './wait.mjs';
+
+
+const PEERS = join(dirname(fileURLToPath(import.meta.url)), '../peers');
+
+const SALSA = ['xsalsa20_poly1305_lite', 'xsalsa20_poly1305_suffix',
+    'xsalsa20_poly1305'];
+const AEAD = ['aead_aes256_gcm_rtpsize', 'aead_xchacha20_poly1305_rtpsize'];
+
+
+/* node: the major version it needs, if that is above ours */
+export const LIBRARIES = {
+    djs016: { peer: 'djs.mjs', package: 'djs-voice-016', modes: SALSA },
+    djs018: { peer: 'djs.mjs', package: 'djs-voice-018', modes: AEAD },
+    djs019: { peer: 'djs.mjs', package: 'djs-voice-019', modes: AEAD,
+        node: 22 },
+    eris: { peer: 'eris.mjs', package: 'eris',
+        modes: ['xsalsa20_poly1305'] },
+    dysnomia: { peer: 'eris.mjs', package: '@projectdysnomia/dysnomia',
+        modes: AEAD }
+};
+
+
+function nodeFor(major) {
+    if (!major || Number(process.versions.node.split('.')[0]) >= major) {
+        return process.execPath;
+    }
+
+    const require = createRequire(import.meta.url);
+    const arch = process.arch === 'arm64' ? 'arm64' : 'x64';
+
+    return join(dirname(require.resolve(
+        `node-linux-${arch}/package.json`)), 'bin/node');
+}
+
+
+export class Library {
+    /* Joins a channel; `mode` and `ssrc` say what it agreed upon. */
+    static async join(nginx, name, { guild, channel, user = newUser(),
+        hide = [], claims = {} })
+    {
+        const l = new Library(nginx, name, user);
+
+        try {
+            const session = `session-${user}`;
+
+            Object.assign(l, await l.ask('join', {
+                user, guild, channel, session, hide, endpoint: nginx.endpoint,
+                token: nginx.token({ user, guild, channel, session,
+                    ...claims })
+            }));
+        } catch (e) {
+            l.child.kill('SIGKILL');
+            throw e;
+        }
+
+        return l;
+    }
+
+    constructor(nginx, name, user) {
+        const kind = LIBRARIES[name];
+
+        this.name = name;
+        this.user = user;
+        this.log = [];
+        this.asked = new Map();
+        this.id = 0;
+        this.child = fork(join(PEERS, kind.peer), [kind.package], {
+            execPath: nodeFor(kind.node),
+            execArgv: [],
+            env: { ...process.env, NODE_EXTRA_CA_CERTS: nginx.cert },
+            stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+            serialization: 'json'
+        });
+        for (const stream of [this.child.stdout, this.child.stderr]) {
+            stream.setEncoding('utf8');
+            stream.on('data', (text) => this.log.push(text.trimEnd()));
+        }
+        this.child.on('message', (m) => this.onMessage(m));
+        this.exited = new Promise((resolve) => {
+            this.child.once('exit', (code, signal) => {
+                this.dead = `exit with ${code ?? signal}`;
+                for (const { reject } of this.asked.values()) {
+                    reject(this.failure(this.dead));
+                }
+                resolve(code ?? signal);
+            });
+        });
+    }
+
+    failure(what) {
+        return new Error(`${this.name}: ${what}\n`
+            + this.log.slice(-30).join('\n'));
+    }
+
+    onMessage({ id, log, error, result }) {
+        if (log !== undefined) {
+            this.log.push(log);
+            return;
+        }
+
+        const asked = this.asked.get(id);
+
+        this.asked.delete(id);
+        if (error !== undefined) {
+            asked?.reject(this.failure(error));
+        } else {
+            asked?.resolve(result);
+        }
+    }
+
+    ask(command, args = {}, ms = 20000) {
+        const id = ++this.id;
+        const answer = new Promise((resolve, reject) => {
+            if (this.dead) {
+                reject(this.failure(this.dead));
+                return;
+            }
+            this.asked.set(id, { resolve, reject });
+            this.child.send({ id, command, args });
+        });
+
+        return within(`${this.name} to ${command}`, answer, ms)
+            .catch((e) => {
+                throw e.message.startsWith(this.name) ? e
+                    : this.failure(e.message);
+            });
+    }
+
+    /* Begins to keep what it hears of a user. */
+    listen(user) {
+        return this.ask('listen', { user });
+    }
+
+    /* Plays a melody to its end. */
+    play({ frames }) {
+        return this.ask('play',
+            { frames: frames.map((f) => f.toString('base64')) }, 60000);
+    }
+
+    /* Opus packets heard of a user, without the silence. */
+    async heard(user) {
+        const packets = await this.ask('heard', { user });
+
+        return packets.map((p) => Buffer.from(p, 'base64'));
+    }
+
+    async leave() {
+        if (this.dead) {
+            throw this.failure(this.dead);
+        }
+        await this.ask('leave');
+        this.child.disconnect();
+        await within(`${this.name} to end`, this.exited, 10000)
+            .catch((e) => {
+                this.child.kill('SIGKILL');
+                throw this.failure(e.message);
+            });
+    }
+}

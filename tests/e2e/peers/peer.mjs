@@ -1,0 +1,48 @@
+/*
+ * Copyright (C) ngx-voice contributors
+ *
+ * What the library processes have in common: they take commands from the
+ * test and answer each.
+ */
+
+const SILENCE = Buffer.from([0xf8, 0xff, 0xfe]);
+
+const heard = new Map();
+
+
+export function log(...what) {
+    process.send?.({ log: what.map((w) =>
+        w instanceof Error ? w.stack : String(w)).join(' ') });
+}
+
+
+/* Keeps a packet that was heard of a user. */
+export function hear(user, packet) {
+    if (!SILENCE.equals(packet)) {
+        heard.get(user)?.push(Buffer.from(packet).toString('base64'));
+    }
+}
+
+
+/* commands: { join, listen, play, leave } */
+export function serve(commands) {
+    const all = {
+        ...commands,
+        listen(args) {
+            heard.set(args.user, []);
+            return commands.listen?.(args);
+        },
+        heard: ({ user }) => heard.get(user)
+    };
+
+    process.on('message', async ({ id, command, args }) => {
+        try {
+            process.send({ id, result: await all[command](args) ?? null });
+        } catch (e) {
+            process.send({ id, error: e.stack ?? String(e) });
+        }
+    });
+
+    /* the test is gone, or done with us */
+    process.on('disconnect', () => process.exit(0));
+}
