@@ -46,7 +46,7 @@ OPUS =          opus libopusenc opusfile
 INCS :=         -Icore -Iclient \
                 $(shell $(PKG_CONFIG) --cflags $(OPUS) 2>/dev/null)
 CORE_LIBS =     -lsodium -lcrypto -ljansson -ljwt -lpthread
-CLIENT_LIBS :=  -lwslay -lssl \
+CLIENT_LIBS :=  -lwslay -lssl -lcurl \
                 $(shell $(PKG_CONFIG) --libs $(OPUS) 2>/dev/null) -lm
 TEST_LIBS =     -lcmocka
 

@@ -225,7 +225,7 @@ typedef struct {
     char                 ip[VOICE_ADDRESS_MAX];   /* 2 */
     uint16_t             port;                    /* 2 */
     unsigned             modes;                   /* 2: bit per voice_mode_t */
-    voice_mode_t         mode;                    /* 4 */
+    voice_mode_t         mode;                    /* 4; 2: its first known */
     uint8_t              key[VOICE_KEY_LEN];      /* 4 */
     uint64_t             user_id;                 /* 5, 13 */
     uint32_t             speaking;                /* 5 */

@@ -84,7 +84,8 @@ static const voice_field_t  envelope_fields[] = {
 
 /* Modes that we don't know are passed over: newer servers have more. */
 static voice_err_t
-client_modes(const voice_json_t *d, unsigned *modes, const char **why)
+client_modes(const voice_json_t *d, voice_server_msg_t *msg,
+    const char **why)
 {
     char          name[VOICE_MODE_NAME_MAX];
     voice_err_t   err;
@@ -106,7 +107,11 @@ client_modes(const voice_json_t *d, unsigned *modes, const char **why)
         }
 
         if (voice_mode_parse(name, strlen(name), &mode) == VOICE_OK) {
-            *modes |= 1u << mode;
+            if (msg->modes == 0) {
+                msg->mode = mode;
+            }
+
+            msg->modes |= 1u << mode;
         }
     }
 
@@ -125,7 +130,7 @@ client_ready(const voice_json_t *d, voice_server_msg_t *msg, const char **why)
         return err;
     }
 
-    return client_modes(d, &msg->modes, why);
+    return client_modes(d, msg, why);
 }
 
 
