@@ -27,11 +27,15 @@ typedef void (*ngx_voice_wake_pt)(ngx_log_t *log);
 /* The zone of this cycle, or NULL if there is no voice_zone directive. */
 voice_zone_t *ngx_voice_zone(ngx_cycle_t *cycle);
 
-/* Tells the voice_zone directive was given, while parsing: zone needed. */
+/* True if voice_zone was given: to be asked once all has been parsed. */
 ngx_uint_t ngx_voice_zone_configured(ngx_cycle_t *cycle);
 
-/* In init_process: the handler is called at each wake of this worker. */
-void ngx_voice_wake_handler(ngx_voice_wake_pt handler);
+/*
+ * In init_process of a worker: takes the worker's slot in the zone, if that
+ * was not done yet, and has the handler called at each wake of this worker.
+ */
+ngx_int_t ngx_voice_wake_handler(ngx_cycle_t *cycle,
+    ngx_voice_wake_pt handler);
 
 /*
  * Sends the wakes that the last calls into the zone have left in z->wake.

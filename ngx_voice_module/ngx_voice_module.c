@@ -1,0 +1,558 @@
+/*
+ * Copyright (C) ngx-voice contributors
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_event.h>
+
+#include "ngx_voice.h"
+#include "ngx_voice_zone.h"
+
+#include <stddef.h>
+#include <sys/un.h>
+
+
+#define NGX_VOICE_HANDLERS     4
+#define NGX_VOICE_HOUSEKEEP    1000     /* ms */
+
+
+typedef struct {
+    ngx_str_t                path;
+    ngx_uint_t               sessions;
+    ngx_msec_t               resume_window;
+    ngx_voice_zone_file_t   *file;
+} ngx_voice_conf_t;
+
+
+/* This worker; everything else is in the zone. */
+typedef struct {
+    ngx_voice_conf_t        *conf;
+    ngx_int_t                slot;
+    ngx_connection_t        *connection;     /* of the wake socket */
+    ngx_event_t              wake;           /* posted: from ourselves */
+    ngx_event_t              housekeep;
+    ngx_uint_t               nhandlers;
+    ngx_voice_wake_pt        handler[NGX_VOICE_HANDLERS];
+} ngx_voice_worker_t;
+
+
+static char *ngx_voice_zone_directive(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static void *ngx_voice_create_conf(ngx_cycle_t *cycle);
+static char *ngx_voice_init_conf(ngx_cycle_t *cycle, void *conf);
+static void ngx_voice_cleanup(void *data);
+static void ngx_voice_exit_process(ngx_cycle_t *cycle);
+
+static ngx_int_t ngx_voice_worker_init(ngx_cycle_t *cycle);
+static ngx_int_t ngx_voice_wake_listen(ngx_cycle_t *cycle, u_char *name);
+static void ngx_voice_wake_read_handler(ngx_event_t *rev);
+static void ngx_voice_wake_posted_handler(ngx_event_t *ev);
+static void ngx_voice_housekeep_handler(ngx_event_t *ev);
+
+
+static ngx_command_t  ngx_voice_commands[] = {
+
+    { ngx_string("voice_zone"),
+      NGX_MAIN_CONF|NGX_DIRECT_CONF|NGX_CONF_TAKE12,
+      ngx_voice_zone_directive,
+      0,
+      0,
+      NULL },
+
+    { ngx_string("voice_resume_window"),
+      NGX_MAIN_CONF|NGX_DIRECT_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_msec_slot,
+      0,
+      offsetof(ngx_voice_conf_t, resume_window),
+      NULL },
+
+      ngx_null_command
+};
+
+
+static ngx_core_module_t  ngx_voice_module_ctx = {
+    ngx_string("voice"),
+    ngx_voice_create_conf,
+    ngx_voice_init_conf
+};
+
+
+ngx_module_t  ngx_voice_module = {
+    NGX_MODULE_V1,
+    &ngx_voice_module_ctx,                 /* module context */
+    ngx_voice_commands,                    /* module directives */
+    NGX_CORE_MODULE,                       /* module type */
+    NULL,                                  /* init master */
+    NULL,                                  /* init module */
+    NULL,                                  /* init process */
+    NULL,                                  /* init thread */
+    NULL,                                  /* exit thread */
+    ngx_voice_exit_process,                /* exit process */
+    NULL,                                  /* exit master */
+    NGX_MODULE_V1_PADDING
+};
+
+
+static ngx_voice_worker_t  ngx_voice_worker = { .slot = NGX_ERROR };
+
+
+static ngx_voice_conf_t *
+ngx_voice_get_conf(ngx_cycle_t *cycle)
+{
+    /* the cycle that precedes the first one has no configuration */
+
+    if (cycle == NULL || cycle->conf_ctx == NULL) {
+        return NULL;
+    }
+
+    return (ngx_voice_conf_t *) ngx_get_conf(cycle->conf_ctx,
+                                             ngx_voice_module);
+}
+
+
+voice_zone_t *
+ngx_voice_zone(ngx_cycle_t *cycle)
+{
+    ngx_voice_conf_t  *vcf;
+
+    vcf = ngx_voice_get_conf(cycle);
+
+    return (vcf != NULL && vcf->file != NULL) ? &vcf->file->zone : NULL;
+}
+
+
+ngx_uint_t
+ngx_voice_zone_configured(ngx_cycle_t *cycle)
+{
+    ngx_voice_conf_t  *vcf;
+
+    vcf = ngx_voice_get_conf(cycle);
+
+    return vcf != NULL && vcf->path.len != 0;
+}
+
+
+ngx_msec_t
+ngx_voice_resume_window(ngx_cycle_t *cycle)
+{
+    return ngx_voice_get_conf(cycle)->resume_window;
+}
+
+
+ngx_int_t
+ngx_voice_wake_handler(ngx_cycle_t *cycle, ngx_voice_wake_pt handler)
+{
+    ngx_voice_worker_t  *vw = &ngx_voice_worker;
+
+    if (vw->slot == NGX_ERROR && ngx_voice_worker_init(cycle) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    if (vw->nhandlers == NGX_VOICE_HANDLERS) {
+        return NGX_ERROR;
+    }
+
+    vw->handler[vw->nhandlers++] = handler;
+
+    return NGX_OK;
+}
+
+
+/*
+ * Not done by init_process of this module: where it is built into nginx it
+ * comes before the event modules.
+ */
+
+static ngx_int_t
+ngx_voice_worker_init(ngx_cycle_t *cycle)
+{
+    u_char                *p;
+    u_char                 name[VOICE_WORKER_NAME_MAX];
+    ngx_int_t              slot;
+    ngx_voice_conf_t      *vcf;
+    voice_zone_header_t   *h;
+    ngx_voice_worker_t    *vw = &ngx_voice_worker;
+
+    vcf = ngx_voice_get_conf(cycle);
+
+    if (vcf == NULL || vcf->file == NULL || voice_crypto_init() != VOICE_OK) {
+        return NGX_ERROR;
+    }
+
+    slot = ngx_voice_zone_slot_take(vcf->file, cycle->log);
+    if (slot == NGX_ERROR) {
+        return NGX_ERROR;
+    }
+
+    h = vcf->file->zone.header;
+
+    p = ngx_cpymem(name, "ngx-voice/", sizeof("ngx-voice/") - 1);
+    p = ngx_hex_dump(p, h->boot_id, 8);
+    p = ngx_sprintf(p, "/%i/%P", slot, ngx_pid);
+    *p = '\0';
+
+    if (ngx_voice_wake_listen(cycle, name) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    vw->conf = vcf;
+    vw->slot = slot;
+
+    voice_worker_register(&vcf->file->zone, slot, ngx_pid, (char *) name,
+                          ngx_voice_now(), vcf->resume_window);
+
+    vw->wake.handler = ngx_voice_wake_posted_handler;
+    vw->wake.log = cycle->log;
+
+    vw->housekeep.handler = ngx_voice_housekeep_handler;
+    vw->housekeep.log = cycle->log;
+    vw->housekeep.data = vw;
+    vw->housekeep.cancelable = 1;
+
+    ngx_add_timer(&vw->housekeep, NGX_VOICE_HOUSEKEEP);
+
+    return NGX_OK;
+}
+
+
+/*
+ * An abstract name: it needs no directory and is gone with the process.  What
+ * a stranger could send there is a wake for nothing.
+ */
+
+static socklen_t
+ngx_voice_wake_address(struct sockaddr_un *sun, const char *name)
+{
+    size_t  len;
+
+    len = ngx_min(ngx_strlen(name), sizeof(sun->sun_path) - 1);
+
+    ngx_memzero(sun, sizeof(struct sockaddr_un));
+    sun->sun_family = AF_UNIX;
+    ngx_memcpy(&sun->sun_path[1], name, len);
+
+    return offsetof(struct sockaddr_un, sun_path) + 1 + len;
+}
+
+
+static ngx_int_t
+ngx_voice_wake_listen(ngx_cycle_t *cycle, u_char *name)
+{
+    socklen_t            len;
+    ngx_socket_t         fd;
+    ngx_connection_t    *c;
+    struct sockaddr_un   sun;
+
+    fd = socket(AF_UNIX, SOCK_DGRAM|SOCK_NONBLOCK|SOCK_CLOEXEC, 0);
+
+    if (fd == (ngx_socket_t) -1) {
+        ngx_log_error(NGX_LOG_ALERT, cycle->log, ngx_socket_errno,
+                      "voice wake socket failed");
+        return NGX_ERROR;
+    }
+
+    len = ngx_voice_wake_address(&sun, (char *) name);
+
+    if (bind(fd, (struct sockaddr *) &sun, len) == -1) {
+        ngx_log_error(NGX_LOG_ALERT, cycle->log, ngx_socket_errno,
+                      "voice wake socket: bind(\"%s\") failed", name);
+        ngx_close_socket(fd);
+        return NGX_ERROR;
+    }
+
+    c = ngx_get_connection(fd, cycle->log);
+
+    if (c == NULL) {
+        ngx_close_socket(fd);
+        return NGX_ERROR;
+    }
+
+    c->log = cycle->log;
+    c->read->log = cycle->log;
+    c->write->log = cycle->log;
+    c->read->channel = 1;               /* no "open socket left" alert */
+    c->read->handler = ngx_voice_wake_read_handler;
+
+    if (ngx_add_event(c->read, NGX_READ_EVENT, 0) != NGX_OK) {
+        ngx_close_connection(c);
+        return NGX_ERROR;
+    }
+
+    ngx_voice_worker.connection = c;
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_voice_wake_call(ngx_log_t *log)
+{
+    ngx_uint_t           i;
+    ngx_voice_worker_t  *vw = &ngx_voice_worker;
+
+    for (i = 0; i < vw->nhandlers; i++) {
+        vw->handler[i](log);
+    }
+}
+
+
+static void
+ngx_voice_wake_read_handler(ngx_event_t *rev)
+{
+    u_char             buf[8];
+    ngx_connection_t  *c;
+
+    c = rev->data;
+
+    /* many wakes are one */
+
+    while (recv(c->fd, buf, sizeof(buf), MSG_DONTWAIT) != -1) { /* void */ }
+
+    ngx_voice_wake_call(rev->log);
+}
+
+
+static void
+ngx_voice_wake_posted_handler(ngx_event_t *ev)
+{
+    ngx_voice_wake_call(ev->log);
+}
+
+
+void
+ngx_voice_wake(voice_zone_t *z, ngx_log_t *log)
+{
+    uint64_t             bits;
+    ngx_int_t            slot;
+    ngx_uint_t           i;
+    socklen_t            len;
+    voice_worker_t      *w;
+    struct sockaddr_un   sun;
+    ngx_voice_worker_t  *vw = &ngx_voice_worker;
+
+    for (i = 0; i < VOICE_WORKERS_MAX / 64; i++) {
+        bits = z->wake[i];
+        z->wake[i] = 0;
+
+        for ( /* void */ ; bits != 0; bits &= bits - 1) {
+            slot = i * 64 + __builtin_ctzll(bits);
+
+            if (slot == vw->slot) {
+                ngx_post_event(&vw->wake, &ngx_posted_events);
+                continue;
+            }
+
+            w = &z->header->worker[slot];
+            len = ngx_voice_wake_address(&sun, w->name);
+
+            /*
+             * a full queue holds wakes enough; of a worker that is gone its
+             * sessions will be taken by housekeeping
+             */
+
+            if (sendto(vw->connection->fd, "w", 1, MSG_DONTWAIT,
+                       (struct sockaddr *) &sun, len)
+                == -1)
+            {
+                ngx_log_debug2(NGX_LOG_DEBUG_CORE, log, ngx_socket_errno,
+                               "voice wake of worker %i \"%s\" failed", slot,
+                               w->name);
+            }
+        }
+    }
+}
+
+
+/*
+ * Done by the worker in the lowest slot: finds workers that died, and ends
+ * sessions that were not resumed in time.
+ */
+
+static void
+ngx_voice_housekeep_handler(ngx_event_t *ev)
+{
+    unsigned             expired;
+    ngx_int_t            slot;
+    voice_zone_t        *z;
+    ngx_voice_conf_t    *vcf;
+    ngx_voice_worker_t  *vw = &ngx_voice_worker;
+
+    vcf = vw->conf;
+    z = &vcf->file->zone;
+
+    for (slot = 0; slot < VOICE_WORKERS_MAX; slot++) {
+        if (slot == vw->slot || atomic_load(&z->header->worker[slot].pid) == 0)
+        {
+            continue;
+        }
+
+        if (ngx_voice_zone_slot_owner(vcf->file, slot) == 0) {
+            ngx_log_error(NGX_LOG_NOTICE, ev->log, 0,
+                          "voice worker %uD of slot %i is gone",
+                          atomic_load(&z->header->worker[slot].pid), slot);
+            voice_worker_gone(z, slot, ngx_voice_now(), vcf->resume_window);
+
+        } else if (slot < vw->slot) {
+            goto next;
+        }
+    }
+
+    expired = voice_session_expire(z, ngx_voice_now());
+
+    if (expired != 0) {
+        ngx_log_error(NGX_LOG_INFO, ev->log, 0,
+                      "%ud voice sessions were not resumed in time", expired);
+    }
+
+    ngx_voice_wake(z, ev->log);
+
+next:
+
+    ngx_add_timer(ev, NGX_VOICE_HOUSEKEEP);
+}
+
+
+static void
+ngx_voice_exit_process(ngx_cycle_t *cycle)
+{
+    voice_zone_t        *z;
+    ngx_voice_worker_t  *vw = &ngx_voice_worker;
+
+    if (vw->slot == NGX_ERROR) {
+        return;
+    }
+
+    z = &vw->conf->file->zone;
+
+    voice_worker_gone(z, vw->slot, ngx_voice_now(), vw->conf->resume_window);
+    ngx_voice_wake(z, cycle->log);
+}
+
+
+static void *
+ngx_voice_create_conf(ngx_cycle_t *cycle)
+{
+    ngx_voice_conf_t  *vcf;
+
+    vcf = ngx_pcalloc(cycle->pool, sizeof(ngx_voice_conf_t));
+    if (vcf == NULL) {
+        return NULL;
+    }
+
+    vcf->resume_window = NGX_CONF_UNSET_MSEC;
+
+    return vcf;
+}
+
+
+static char *
+ngx_voice_zone_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_voice_conf_t  *vcf = conf;
+
+    ngx_int_t    n;
+    ngx_str_t   *value;
+
+    if (vcf->path.len != 0) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+    vcf->sessions = VOICE_ZONE_SESSIONS;
+
+    if (cf->args->nelts == 3) {
+        n = NGX_ERROR;
+
+        if (ngx_strncmp(value[2].data, "sessions=", 9) == 0) {
+            n = ngx_atoi(value[2].data + 9, value[2].len - 9);
+        }
+
+        if (n == NGX_ERROR || n < VOICE_ZONE_SESSIONS_MIN
+            || n > (ngx_int_t) VOICE_ZONE_SESSIONS_MAX)
+        {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "invalid parameter \"%V\" of \"voice_zone\", "
+                               "expected sessions=N with N from %d to %d",
+                               &value[2], VOICE_ZONE_SESSIONS_MIN,
+                               VOICE_ZONE_SESSIONS_MAX);
+            return NGX_CONF_ERROR;
+        }
+
+        vcf->sessions = n;
+    }
+
+    if (ngx_conf_full_name(cf->cycle, &value[1], 0) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
+    vcf->path = value[1];
+
+    return NGX_CONF_OK;
+}
+
+
+/*
+ * The file is opened here and not in init_module, whose failure would end a
+ * running master.  `nginx -t` leaves it alone.
+ */
+
+static char *
+ngx_voice_init_conf(ngx_cycle_t *cycle, void *conf)
+{
+    ngx_voice_conf_t  *vcf = conf;
+
+    ngx_uint_t               fresh;
+    ngx_voice_conf_t        *old;
+    ngx_pool_cleanup_t      *cln;
+    ngx_voice_zone_file_t   *file;
+
+    ngx_conf_init_msec_value(vcf->resume_window, 60000);
+
+    if (vcf->path.len == 0 || ngx_test_config) {
+        return NGX_CONF_OK;
+    }
+
+    cln = ngx_pool_cleanup_add(cycle->pool, 0);
+    if (cln == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    old = ngx_is_init_cycle(cycle->old_cycle)
+          ? NULL : ngx_voice_get_conf(cycle->old_cycle);
+
+    file = (old != NULL) ? old->file : NULL;
+
+    if (file != NULL && file->sessions == vcf->sessions
+        && file->path.len == vcf->path.len
+        && ngx_memcmp(file->path.data, vcf->path.data, vcf->path.len) == 0)
+    {
+        file->users++;
+
+    } else {
+        /* in a binary upgrade the old master goes on using it */
+
+        fresh = (old == NULL && getenv(NGINX_VAR) == NULL);
+
+        file = ngx_voice_zone_file_open(&vcf->path, vcf->sessions, fresh,
+                                        cycle->log);
+        if (file == NULL) {
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    vcf->file = file;
+
+    cln->handler = ngx_voice_cleanup;
+    cln->data = file;
+
+    return NGX_CONF_OK;
+}
+
+
+static void
+ngx_voice_cleanup(void *data)
+{
+    ngx_voice_zone_file_close(data);
+}

@@ -1,0 +1,52 @@
+/*
+ * Copyright (C) ngx-voice contributors
+ *
+ * The zone's file: a named mapping that reload, binary upgrade, crash and
+ * restart find again.
+ */
+
+
+#ifndef _NGX_VOICE_ZONE_H_INCLUDED_
+#define _NGX_VOICE_ZONE_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+
+#include "voice_zone.h"
+
+
+typedef struct {
+    ngx_str_t      path;         /* NUL-terminated */
+    uint32_t       sessions;
+    ngx_fd_t       fd;
+    void          *mem;
+    size_t         size;
+    ngx_uint_t     users;        /* cycles of this process */
+    voice_zone_t   zone;
+} ngx_voice_zone_file_t;
+
+
+/*
+ * Opens the zone at path, or makes an empty one where there is none that can
+ * be used (which is said at WARN).  fresh: this nginx starts anew, so nobody
+ * else may be using the file.  NULL after an EMERG message.
+ */
+ngx_voice_zone_file_t *ngx_voice_zone_file_open(ngx_str_t *path,
+    uint32_t sessions, ngx_uint_t fresh, ngx_log_t *log);
+
+void ngx_voice_zone_file_close(ngx_voice_zone_file_t *file);
+
+/*
+ * A worker's slot is its lock on one byte of the file, which the kernel lets
+ * go when the process dies, however it dies.
+ */
+ngx_int_t ngx_voice_zone_slot_take(ngx_voice_zone_file_t *file,
+    ngx_log_t *log);
+
+/* The process that holds a slot other than our own, or 0. */
+ngx_pid_t ngx_voice_zone_slot_owner(ngx_voice_zone_file_t *file,
+    ngx_uint_t slot);
+
+
+#endif /* _NGX_VOICE_ZONE_H_INCLUDED_ */
