@@ -1,0 +1,239 @@
+/*
+ * Copyright (C) ngx-voice contributors
+ */
+
+
+#include "test_util.h"
+
+#include "voice_limit.h"
+
+
+#define NOW  1000000
+
+
+typedef struct {
+    uint64_t    at;
+    unsigned    asked;
+    unsigned    granted;
+} step_t;
+
+
+typedef struct {
+    const char  *name;
+    uint32_t     rate;
+    uint32_t     burst;
+    step_t       steps[6];
+} bucket_case_t;
+
+
+static const bucket_case_t  cases[] = {
+    { "burst, then nothing", 10, 5,
+      { { NOW, 7, 5 } } },
+    { "refill by rate", 10, 5,
+      { { NOW, 9, 5 }, { NOW + 99, 1, 0 }, { NOW + 100, 2, 1 },
+        { NOW + 300, 9, 2 } } },
+    { "parts of tokens add up", 10, 1,
+      { { NOW, 2, 1 }, { NOW + 33, 1, 0 }, { NOW + 66, 1, 0 },
+        { NOW + 99, 1, 0 }, { NOW + 100, 2, 1 } } },
+    { "never more than the burst", 10, 5,
+      { { NOW, 5, 5 }, { NOW + 86400000, 9, 5 } } },
+    { "rate above one per ms", 5000, 10,
+      { { NOW, 10, 10 }, { NOW + 1, 9, 5 }, { NOW + 3, 20, 10 } } },
+    { "rate 0 gives the burst once", 0, 3,
+      { { NOW, 5, 3 }, { NOW + 86400000, 2, 0 } } },
+    { "burst 0 gives nothing", 100, 0,
+      { { NOW, 2, 0 }, { NOW + 10000, 2, 0 } } },
+    { "clock starts at 0", 10, 2,
+      { { 0, 5, 2 }, { 0, 1, 0 }, { 100, 1, 0 }, { 101, 2, 1 } } },
+    { "clock goes back", 10, 2,
+      { { NOW, 5, 2 }, { NOW - 5000, 5, 0 }, { NOW + 100, 5, 1 } } },
+    { "clock near its end", 10, 2,
+      { { UINT64_MAX - 200, 5, 2 }, { UINT64_MAX, 5, 2 } } },
+    { "biggest rate and burst", UINT32_MAX, UINT32_MAX,
+      { { NOW, 1000, 1000 }, { UINT64_MAX, 1000, 1000 } } },
+};
+
+
+static void
+bucket_table(void **state)
+{
+    size_t           i, k;
+    unsigned         n, granted;
+    voice_bucket_t   b;
+    const step_t    *s;
+
+    (void) state;
+
+    for (i = 0; i < test_n(cases); i++) {
+        memset(&b, 0, sizeof(b));
+
+        for (k = 0; k < test_n(cases[i].steps); k++) {
+            s = &cases[i].steps[k];
+            granted = 0;
+
+            for (n = 0; n < s->asked; n++) {
+                granted += voice_bucket_take(&b, cases[i].rate,
+                                             cases[i].burst, s->at);
+            }
+
+            test_num(cases[i].name, granted, s->granted);
+        }
+    }
+}
+
+
+static void
+long_run_keeps_to_the_rate(void **state)
+{
+    uint64_t        now;
+    unsigned        granted;
+    voice_bucket_t  b;
+
+    (void) state;
+
+    memset(&b, 0, sizeof(b));
+    granted = 0;
+
+    for (now = NOW; now < NOW + 100000; now += 3) {
+        granted += voice_bucket_take(&b, 7, 20, now);
+    }
+
+    /* burst + 100 s at 7 per second */
+    assert_in_range(granted, 719, 720);
+}
+
+
+static void
+smaller_burst_takes_effect_at_once(void **state)
+{
+    voice_bucket_t  b;
+
+    (void) state;
+
+    memset(&b, 0, sizeof(b));
+    assert_true(voice_bucket_take(&b, 10, 100, NOW));
+    assert_true(voice_bucket_take(&b, 10, 2, NOW));
+    assert_true(voice_bucket_take(&b, 10, 2, NOW));
+    assert_false(voice_bucket_take(&b, 10, 2, NOW));
+}
+
+
+/* One token each; the bit string of who else shares the bucket of source 0. */
+static uint64_t
+neighbours(const uint64_t seed[2])
+{
+    uint32_t        i;
+    uint64_t        map;
+    voice_limit_t   l;
+    voice_bucket_t  buckets[16];
+
+    memset(buckets, 0, sizeof(buckets));
+    voice_limit_init(&l, buckets, 16, 1, 1, seed);
+
+    i = 0;
+    assert_true(voice_limit_take(&l, &i, sizeof(i), NOW));
+    map = 0;
+
+    for (i = 0; i < 64; i++) {
+        if (!voice_limit_take(&l, &i, sizeof(i), NOW)) {
+            map |= (uint64_t) 1 << i;
+        }
+    }
+
+    return map;
+}
+
+
+static void
+set_is_seeded(void **state)
+{
+    static const uint64_t  a[2] = { 1, 2 }, b[2] = { 1, 3 }, c[2] = { 2, 2 };
+
+    (void) state;
+
+    assert_true(neighbours(a) == neighbours(a));
+    assert_true(neighbours(a) != neighbours(b));
+    assert_true(neighbours(a) != neighbours(c));
+}
+
+
+static void
+set_keeps_sources_apart(void **state)
+{
+    size_t                  i, used;
+    uint32_t                source;
+    unsigned                granted;
+    voice_limit_t           l;
+    voice_bucket_t          buckets[1024];
+    static const uint64_t   seed[2] = { 0x0123456789ABCDEF, 42 };
+
+    (void) state;
+
+    memset(buckets, 0, sizeof(buckets));
+    voice_limit_init(&l, buckets, 1024, 10, 3, seed);
+
+    source = 1;
+    granted = 0;
+
+    for (i = 0; i < 1000; i++) {
+        granted += voice_limit_take(&l, &source, sizeof(source), NOW);
+    }
+
+    assert_int_equal(granted, 3);
+
+    /* one that floods leaves others their own, but for a few collisions */
+    granted = 0;
+
+    for (source = 2; source < 102; source++) {
+        granted += voice_limit_take(&l, &source, sizeof(source), NOW);
+    }
+
+    assert_in_range(granted, 98, 100);
+
+    used = 0;
+
+    for (i = 0; i < 1024; i++) {
+        used += buckets[i].at != 0;
+    }
+
+    assert_in_range(used, 80, 101);
+
+    /* and time gives the flooder its rate back */
+    source = 1;
+    assert_true(voice_limit_take(&l, &source, sizeof(source), NOW + 100));
+    assert_false(voice_limit_take(&l, &source, sizeof(source), NOW + 100));
+}
+
+
+static void
+set_of_one_is_shared(void **state)
+{
+    voice_limit_t          l;
+    voice_bucket_t         bucket;
+    static const uint64_t  seed[2] = { 0, 0 };
+
+    (void) state;
+
+    memset(&bucket, 0, sizeof(bucket));
+    voice_limit_init(&l, &bucket, 1, 10, 2, seed);
+
+    assert_true(voice_limit_take(&l, "a", 1, NOW));
+    assert_true(voice_limit_take(&l, "bcd", 3, NOW));
+    assert_false(voice_limit_take(&l, "", 0, NOW));
+}
+
+
+int
+main(void)
+{
+    const struct CMUnitTest  tests[] = {
+        cmocka_unit_test(bucket_table),
+        cmocka_unit_test(long_run_keeps_to_the_rate),
+        cmocka_unit_test(smaller_burst_takes_effect_at_once),
+        cmocka_unit_test(set_is_seeded),
+        cmocka_unit_test(set_keeps_sources_apart),
+        cmocka_unit_test(set_of_one_is_shared),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
