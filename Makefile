@@ -188,12 +188,12 @@ BENCHES :=      $(BENCH_SRCS:tests/bench/%.c=$(OUT)/%)
 unit-build: $(UNIT)
 
 unit: $(UNIT)
-	tests/run-unit $^
+	@tests/run-unit $^
 
 unit-asan-build: $(UNIT_ASAN)
 
 unit-asan: $(UNIT_ASAN)
-	tests/run-unit $^
+	@tests/run-unit $^
 
 $(FUZZ)/fuzz_%: $(FUZZ)/obj/tests/fuzz/fuzz_%.o $(FUZZ)/libcore.a
 	$(call say,LINK $@)
@@ -203,13 +203,13 @@ $(FUZZ)/fuzz_%: $(FUZZ)/obj/tests/fuzz/fuzz_%.o $(FUZZ)/libcore.a
 fuzz-build: $(FUZZERS)
 
 fuzz-corpus: $(FUZZERS)
-	tests/run-fuzz replay $^
+	@tests/run-fuzz replay $^
 
 fuzz: $(FUZZERS)
-	tests/run-fuzz $(FUZZ_SECONDS) $^
+	@tests/run-fuzz $(FUZZ_SECONDS) $^
 
 e2e: all
-	BUILD='$(BUILD)' tests/run-e2e '$(PATTERN)'
+	@BUILD='$(BUILD)' tests/run-e2e '$(PATTERN)'
 
 bench: $(BENCHES)
 	@for b in $^; do $$b || exit 1; done
