@@ -63,7 +63,7 @@ export class Library {
                     ...claims })
             }));
         } catch (e) {
-            l.child.kill('SIGKILL');
+            l.destroy();
             throw e;
         }
 
@@ -73,6 +73,7 @@ export class Library {
     constructor(nginx, name, user) {
         const kind = LIBRARIES[name];
 
+        this.nginx = nginx;
         this.name = name;
         this.user = user;
         this.log = [];
@@ -90,6 +91,7 @@ export class Library {
             stream.on('data', (text) => this.log.push(text.trimEnd()));
         }
         this.child.on('message', (m) => this.onMessage(m));
+        nginx.clients?.add(this);
         this.exited = new Promise((resolve) => {
             this.child.once('exit', (code, signal) => {
                 this.dead = `exit with ${code ?? signal}`;
@@ -151,11 +153,19 @@ export class Library {
             { frames: frames.map((f) => f.toString('base64')) }, 60000);
     }
 
-    /* Opus packets heard of a user, without the silence. */
-    async heard(user) {
-        const packets = await this.ask('heard', { user });
+    /*
+     * Opus packets heard of a user, without the silence: when n of them are
+     * there, or after a while those that are.
+     */
+    async heard(user, n = 0) {
+        const packets = await this.ask('heard', { user, n });
 
         return packets.map((p) => Buffer.from(p, 'base64'));
+    }
+
+    destroy() {
+        this.child.kill('SIGKILL');
+        this.nginx.clients?.delete(this);
     }
 
     async leave() {
@@ -166,8 +176,8 @@ export class Library {
         this.child.disconnect();
         await within(`${this.name} to end`, this.exited, 10000)
             .catch((e) => {
-                this.child.kill('SIGKILL');
                 throw this.failure(e.message);
-            });
+            })
+            .finally(() => this.destroy());
     }
 }

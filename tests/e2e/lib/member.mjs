@@ -79,6 +79,7 @@ export class Member {
         Object.assign(this, { nginx, user, guild, channel, version, mode,
             tls, session, host, address, claims, relay });
         this.token = nginx.token({ user, guild, channel, session, ...claims });
+        nginx.clients?.add(this);
         this.messages = new Inbox();      /* websocket messages, parsed */
         this.packets = [];                /* RTP that opened */
         this.reports = [];                /* RTCP that opened */
@@ -92,6 +93,7 @@ export class Member {
         this.counter = 0;
         this.sent = 0;
         this.acked = -1;
+        this.beats = 0;
     }
 
     static async join(nginx, options) {
@@ -161,6 +163,16 @@ export class Member {
         this.ws.json({ op, d });
     }
 
+    /* All that the server has said before is here now. */
+    async settled() {
+        const t = ++this.beats;
+
+        this.say(OP.HEARTBEAT, this.version >= 8 ? { t } : t);
+        await this.messages.find(
+            (m) => (m.op === OP.ACK || m.op === OP.HEARTBEAT)
+                && (m.d === t || m.d.t === t), { what: 'a heartbeat' });
+    }
+
     identification() {
         return { server_id: this.guild, user_id: this.user,
             session_id: this.session, token: this.token,
@@ -197,8 +209,13 @@ export class Member {
      * present round of the event loop the message has been seen.
      */
     listen(socket) {
-        socket.on('message', (bytes, from) =>
-            setImmediate(() => this.onDatagram(bytes, from)));
+        socket.on('message', (bytes, from) => {
+            const { key, mode } = this;
+
+            setImmediate(() => this.onDatagram(
+                { bytes, from, at: now(), keys: [[mode, key],
+                    [this.mode, this.key]] }));
+        });
     }
 
     get port() {
@@ -237,13 +254,12 @@ export class Member {
         this.key = Buffer.from(this.description.secret_key);
     }
 
-    onDatagram(bytes, from) {
-        const datagram = { bytes, from, at: now() };
-
-        this.events.push(this.sort(datagram));
+    onDatagram({ keys, ...datagram }) {
+        this.events.push(this.sort(datagram, keys));
     }
 
-    sort(datagram) {
+    /* keys: the one of its arrival, and the one that has come since */
+    sort(datagram, keys) {
         const { bytes } = datagram;
         const keep = (list, more) => {
             const item = { ...datagram, ...more };
@@ -256,21 +272,21 @@ export class Member {
             return keep(this.discoveries, parseDiscovery(bytes));
         }
 
-        if (bytes.length < 12 || bytes[0] >> 6 !== 2 || !this.key) {
+        if (bytes.length < 12 || bytes[0] >> 6 !== 2) {
             return keep(this.others, {});
         }
 
-        if (isRtcp(bytes)) {
-            const plain = openRtcp(this.mode, this.key, bytes);
+        const open = isRtcp(bytes) ? openRtcp : openRtp;
+        const plain = keys.reduce((found, [mode, key]) =>
+            found ?? (key ? open(mode, key, bytes) : null), null);
 
-            return plain ? keep(this.reports, { parts: parseRtcp(plain) })
-                : keep(this.undecryptable, {});
+        if (!plain) {
+            return keep(this.undecryptable, {});
         }
 
-        const plain = openRtp(this.mode, this.key, bytes);
-
-        return plain ? keep(this.packets, { ...parseRtp(plain), plain })
-            : keep(this.undecryptable, {});
+        return isRtcp(bytes)
+            ? keep(this.reports, { parts: parseRtcp(plain) })
+            : keep(this.packets, { ...parseRtp(plain), plain });
     }
 
     /* The next packet of this member's stream, sealed but not sent. */
@@ -325,7 +341,7 @@ export class Member {
             while (this.sent - from < (now() - start) / 20) {
                 this.speakNext().catch(() => {});
             }
-        }, 5);
+        }, 5).unref();
 
         return {
             stop: () => {
@@ -415,11 +431,18 @@ export class Member {
         this.udp = null;
     }
 
+    /* At the end of a test that didn't get as far as leave(). */
+    destroy() {
+        this.ws?.socket.destroy();
+        this.closeUdp();
+    }
+
     async leave() {
         if (this.ws && !this.ws.ending) {
             await this.ws.close(1000);
         }
         this.closeUdp();
+        this.nginx.clients?.delete(this);
     }
 }
 

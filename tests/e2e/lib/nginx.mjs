@@ -6,7 +6,8 @@
  * NGINX_BIN          the binary, default "nginx"
  * NGINX_MODULES_DIR  where its dynamic modules are; one that isn't there is
  *                    taken to be compiled in
- * NGX_VOICE_MODULE   the module, default build/ngx_voice_module.so
+ * BUILD              where what is tested was built, default build
+ * NGX_VOICE_MODULE   the module, default ngx_voice_module.so in BUILD
  */
 
 import { execFile, execFileSync, spawn } from 'node:child_process';
@@ -24,7 +25,7 @@ import { until } from './wait.mjs';
 
 const TOP = resolve(dirname(fileURLToPath(import.meta.url)), '../../..');
 
-export const BUILD = join(TOP, 'build');
+export const BUILD = resolve(TOP, process.env.BUILD ?? 'build');
 
 const NGINX = process.env.NGINX_BIN ?? 'nginx';
 const MODULES = process.env.NGINX_MODULES_DIR ?? '/usr/lib/nginx/modules';
@@ -100,6 +101,7 @@ export class Nginx {
         this.keyFile = join(this.dir, 'token.key');
         this.conf = join(this.dir, 'nginx.conf');
         this.log = join(this.dir, 'error.log');
+        this.clients = new Set();     /* that stop() ends if nobody did */
         this.stderr = '';
         this.child = null;
         this.exit = null;
@@ -303,12 +305,16 @@ ${this.relays.map((r, i) => `\
     }
 
     /*
-     * Ends nginx and judges how it ended.  Call it when the clients are
-     * gone: a worker that is still there after that is a fault.
+     * Ends nginx and judges how it ended.  The clients are gone then, so a
+     * worker that is still there after that is a fault.
      */
     async stop() {
         const faults = [];
         const pids = this.workers();
+
+        for (const client of this.clients) {
+            client.destroy();
+        }
 
         if (this.exit) {
             faults.push(`the master ended before: ${JSON.stringify(this.exit)}`);

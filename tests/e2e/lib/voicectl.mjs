@@ -3,7 +3,7 @@
  *
  * voicectl, our own client, as a child process.
  *
- * VOICECTL  the binary, default build/voicectl
+ * VOICECTL  the binary, default voicectl in BUILD
  */
 
 import { spawn } from 'node:child_process';

@@ -9,6 +9,7 @@ import crypto from 'node:crypto';
 import { once } from 'node:events';
 import { createRequire } from 'node:module';
 import { Readable } from 'node:stream';
+import { setTimeout as delay } from 'node:timers/promises';
 
 import { hear, log, serve } from './peer.mjs';
 
@@ -51,5 +52,17 @@ serve({
 
     leave() {
         connection.disconnect();
+    },
+
+    /* The network takes the websocket away. */
+    async cut() {
+        const before = connection.ws;
+
+        before._socket.destroy();
+        while (connection.ws === before || connection.ws === null
+            || connection.connecting)
+        {
+            await delay(20);
+        }
     }
 });

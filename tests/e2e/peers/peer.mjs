@@ -5,6 +5,10 @@
  * test and answer each.
  */
 
+import { setTimeout as delay } from 'node:timers/promises';
+
+
+const PATIENCE = 2000;
 const SILENCE = Buffer.from([0xf8, 0xff, 0xfe]);
 
 const heard = new Map();
@@ -32,7 +36,14 @@ export function serve(commands) {
             heard.set(args.user, []);
             return commands.listen?.(args);
         },
-        heard: ({ user }) => heard.get(user)
+        async heard({ user, n }) {
+            const end = performance.now() + PATIENCE;
+
+            while (heard.get(user).length < n && performance.now() < end) {
+                await delay(20);
+            }
+            return heard.get(user);
+        }
     };
 
     process.on('message', async ({ id, command, args }) => {
