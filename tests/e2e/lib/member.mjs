@@ -213,8 +213,8 @@ export class Member {
             const { key, mode } = this;
 
             setImmediate(() => this.onDatagram(
-                { bytes, from, at: now(), keys: [[mode, key],
-                    [this.mode, this.key]] }));
+                { bytes, from, to: socket, at: now(),
+                    keys: [[mode, key], [this.mode, this.key]] }));
         });
     }
 
@@ -408,10 +408,10 @@ export class Member {
         { what: `op 5 of ${other.user} to ${this.user}` });
     }
 
-    async resume({ seqAck = this.acked } = {}) {
+    async resume({ seqAck = this.acked, socket = null } = {}) {
         this.cursor = new Map();
         this.messages.all = [];
-        await this.open();
+        await this.open({ socket });
         this.say(OP.RESUME, {
             server_id: this.guild, session_id: this.session,
             token: this.token,
