@@ -7,6 +7,7 @@
  *   control    discovery, keep-alives, RTCP
  *   forward    policy, fan-out of the room, seal
  *   send       queues by socket, sendmmsg
+ *   fanout     a room's receivers, copied from the zone
  *   peer       keys and nonces of sessions, prepared
  */
 
@@ -175,6 +176,11 @@ struct ngx_voice_relay_s {
 #define ngx_voice_count_n(r, metric, n)                                       \
     voice_metric_add((r)->metrics, VOICE_M_##metric, n)
 
+
+/* steer: which socket of a reuseport group a datagram comes to */
+
+void ngx_stream_voice_steer_begin(ngx_cycle_t *cycle, ngx_listening_t *first);
+void ngx_stream_voice_steer_end(ngx_cycle_t *cycle, ngx_listening_t *last);
 
 /* receive */
 

@@ -236,7 +236,7 @@ ngx_stream_voice_init_module(ngx_cycle_t *cycle)
     voice_addr_t                  addr, ip;
     voice_zone_t                 *z;
     ngx_listening_t              *ls;
-    voice_endpoint_t              ep[VOICE_ENDPOINTS_MAX];
+    voice_endpoint_t              ep[VOICE_ENDPOINTS_MAX + 1];
     ngx_stream_voice_srv_conf_t  *vscf;
 
     z = ngx_voice_zone(cycle);
@@ -253,6 +253,10 @@ ngx_stream_voice_init_module(ngx_cycle_t *cycle)
         vscf = ngx_stream_voice_listening(&ls[i]);
         if (vscf == NULL) {
             continue;
+        }
+
+        if (ls[i].reuseport && ls[i].worker == 0) {
+            ngx_stream_voice_steer_begin(cycle, &ls[i]);
         }
 
         ngx_voice_addr_from(&addr, ls[i].sockaddr);
@@ -273,8 +277,8 @@ ngx_stream_voice_init_module(ngx_cycle_t *cycle)
             }
         }
 
-        if (k == n && ++n == VOICE_ENDPOINTS_MAX) {
-            break;
+        if (k == n && n < VOICE_ENDPOINTS_MAX) {
+            n++;
         }
     }
 
@@ -476,6 +480,10 @@ ngx_stream_voice_take_over(ngx_cycle_t *cycle, ngx_voice_relay_t *r,
 
     sock->connection = c;
     r->nsockets++;
+
+    if (ls->reuseport) {
+        ngx_stream_voice_steer_end(cycle, ls);
+    }
 
     return NGX_OK;
 }
