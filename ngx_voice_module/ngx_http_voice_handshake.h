@@ -1,0 +1,32 @@
+/*
+ * Copyright (C) ngx-voice contributors
+ *
+ * Opening handshake of a WebSocket, RFC 6455, section 4.2.
+ */
+
+
+#ifndef _NGX_HTTP_VOICE_HANDSHAKE_H_INCLUDED_
+#define _NGX_HTTP_VOICE_HANDSHAKE_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+
+
+/*
+ * NGX_OK         a request for a websocket, may be answered
+ * NGX_DECLINED   something else, for other handlers
+ * else           what the content handler has to return; for 426 the answer
+ *                was sent already
+ */
+ngx_int_t ngx_http_voice_handshake_check(ngx_http_request_t *r);
+
+/*
+ * Sends 101.  No extension is accepted.  NGX_ERROR: the connection is of no
+ * more use.
+ */
+ngx_int_t ngx_http_voice_handshake_answer(ngx_http_request_t *r);
+
+
+#endif /* _NGX_HTTP_VOICE_HANDSHAKE_H_INCLUDED_ */

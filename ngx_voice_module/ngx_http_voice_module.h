@@ -1,0 +1,45 @@
+/*
+ * Copyright (C) ngx-voice contributors
+ */
+
+
+#ifndef _NGX_HTTP_VOICE_MODULE_H_INCLUDED_
+#define _NGX_HTTP_VOICE_MODULE_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+
+#include "voice_crypto.h"
+#include "voice_token.h"
+
+
+#define NGX_VOICE_VERSION   "0.1.0"
+
+
+typedef struct {
+    voice_token_keys_t   keys;
+} ngx_http_voice_main_conf_t;
+
+
+typedef struct {
+    ngx_flag_t           signal;
+    ngx_uint_t           status;         /* NGX_HTTP_VOICE_STATUS_* */
+
+    voice_mode_t         mode[VOICE_MODE_COUNT];
+    ngx_uint_t           nmodes;         /* 0: not set */
+
+    ngx_msec_t           heartbeat;
+    ngx_flag_t           guests;
+
+    ngx_uint_t           rate;           /* messages per second; 0: any */
+    ngx_uint_t           burst;
+    ngx_flag_t           rate_dry_run;
+} ngx_http_voice_loc_conf_t;
+
+
+extern ngx_module_t  ngx_http_voice_module;
+
+
+#endif /* _NGX_HTTP_VOICE_MODULE_H_INCLUDED_ */
