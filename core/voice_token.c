@@ -215,8 +215,12 @@ token_authenticate(const voice_token_keys_t *keys, voice_alg_t alg,
         }
 
         j = NULL;
-        rc = jwt_decode(&j, jwt, keys->key[i].data,
-                        voice_token_key_len(keys, i));
+        rc = ENOMEM;
+
+        if (voice_token_reserve()) {
+            rc = jwt_decode(&j, jwt, keys->key[i].data,
+                            voice_token_key_len(keys, i));
+        }
 
         if (rc == ENOMEM || (rc == 0 && jwt_get_alg(j) == JWT_ALG_NONE)) {
             memory = false;

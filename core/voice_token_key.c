@@ -11,6 +11,7 @@
 
 #include "voice_token_key.h"
 
+#include <jansson.h>
 #include <openssl/bio.h>
 #include <openssl/core_names.h>
 #include <openssl/crypto.h>
@@ -21,6 +22,7 @@
 #include <string.h>
 
 
+#define KEY_RESERVE      65536
 #define KEY_FILE_MAX     65536
 #define KEY_SECRET_MIN   32       /* RFC 7518 section 3.2 */
 #define KEY_RSA_MIN      2048     /* bits, RFC 7518 section 3.3 */
@@ -280,4 +282,24 @@ voice_token_key_len(const voice_token_keys_t *keys, size_t i)
     len = (int) keys->key[i].len;
 
     return keys->key[i].alg == VOICE_ALG_HS256 ? len : len - 1;
+}
+
+
+bool
+voice_token_reserve(void)
+{
+    void           *p;
+    json_free_t     free_fn;
+    json_malloc_t   malloc_fn;
+
+    json_get_alloc_funcs(&malloc_fn, &free_fn);
+
+    p = malloc_fn(KEY_RESERVE);
+    if (p == NULL) {
+        return false;
+    }
+
+    free_fn(p);
+
+    return true;
 }

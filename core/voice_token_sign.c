@@ -17,7 +17,6 @@
 #include <string.h>
 
 
-#define SIGN_RESERVE      32768
 #define SIGN_GUILDS_MAX   (16 + VOICE_TOKEN_GUILDS_MAX * 23)
 
 
@@ -114,8 +113,8 @@ sign_positive(sign_claims_t *claims, const char *name, int64_t n)
 
 
 /*
- * libjwt parses what it is given, and its parser drops characters when
- * memory is short: an id would become another one.  So it is read back.
+ * libjwt parses what it is given.  That is read back, since an id from which
+ * its parser drops a digit (see voice_token_reserve()) would be signed.
  */
 static void
 sign_guilds(sign_claims_t *claims, const uint64_t *id, size_t n)
@@ -144,6 +143,10 @@ sign_guilds(sign_claims_t *claims, const uint64_t *id, size_t n)
         claims->err = VOICE_E_RANGE;
     }
 
+    if (claims->err == VOICE_OK && !voice_token_reserve()) {
+        claims->err = VOICE_E_NOMEM;
+    }
+
     if (claims->err != VOICE_OK) {
         return;
     }
@@ -164,38 +167,13 @@ sign_guilds(sign_claims_t *claims, const uint64_t *id, size_t n)
 }
 
 
-/*
- * libjwt doesn't look whether its JSON library had memory to print a token.
- * What is needed for that is taken and given back just before, so that it
- * is there.
- */
-static bool
-sign_reserve(void)
-{
-    void           *p;
-    json_free_t     free_fn;
-    json_malloc_t   malloc_fn;
-
-    json_get_alloc_funcs(&malloc_fn, &free_fn);
-
-    p = malloc_fn(SIGN_RESERVE);
-    if (p == NULL) {
-        return false;
-    }
-
-    free_fn(p);
-
-    return true;
-}
-
-
 static voice_err_t
 sign_encode(jwt_t *jwt, char *buf, size_t size)
 {
     char    *str;
     size_t   len;
 
-    if (!sign_reserve()) {
+    if (!voice_token_reserve()) {
         return VOICE_E_NOMEM;
     }
 
