@@ -35,11 +35,19 @@ voice_outbox_append(voice_zone_t *z, voice_session_t *s,
 
     ev = voice_outbox_slot(o, head);
 
-    *ev = (voice_event_t) { 0 };
+    /* the slot holds an old event, of which no half must be replayed */
+
+    ev->type = 0;
+    atomic_signal_fence(memory_order_seq_cst);
+
     ev->user_id = user_id;
     ev->ssrc = ssrc;
     ev->arg = arg;
     ev->number = head;
+    ev->seq = 0;
+    ev->nseq = 0;
+    atomic_signal_fence(memory_order_seq_cst);
+
     ev->type = type;
 
     atomic_store_explicit(&o->head, head + 1, memory_order_release);
@@ -131,28 +139,62 @@ voice_err_t
 voice_outbox_number(voice_zone_t *z, voice_id_t id, uint32_t attach,
     voice_event_t *ev, uint16_t n)
 {
+    uint16_t          seq;
+    voice_err_t       err;
     voice_event_t    *slot;
     voice_session_t  *s;
 
     voice_zone_lock(z);
 
+    err = VOICE_E_STALE;
     s = voice_outbox_owned(z, id, attach);
 
     if (s != NULL) {
         slot = voice_outbox_slot(&s->outbox, ev->number);
 
-        if (slot->nseq == 0 && n != 0) {
-            slot->seq = s->outbox.seq;
-            slot->nseq = n;
-            s->outbox.seq = voice_outbox_seq(slot->seq, n);
-        }
+        if (slot->number == ev->number && slot->type == ev->type) {
 
-        *ev = *slot;
+            /* if this process dies between, numbers are left out, not reused */
+
+            if (slot->nseq == 0 && n != 0) {
+                seq = s->outbox.seq;
+                s->outbox.seq = voice_outbox_seq(seq, n);
+                atomic_signal_fence(memory_order_seq_cst);
+                slot->seq = seq;
+                atomic_signal_fence(memory_order_seq_cst);
+                slot->nseq = n;
+            }
+
+            *ev = *slot;
+            err = VOICE_OK;
+        }
     }
 
     voice_zone_unlock(z);
 
-    return s != NULL ? VOICE_OK : VOICE_E_STALE;
+    return err;
+}
+
+
+/*
+ * A JOIN ahead of the roster says nothing of those who were there before: a
+ * resume without sequence numbers begins so.
+ */
+
+void
+voice_outbox_heard(voice_session_t *s, const voice_event_t *ev)
+{
+    uint32_t  heard;
+
+    heard = atomic_load(&s->heard);
+
+    if (ev->type == VOICE_EVENT_ROSTER
+        ? heard == 0 || (int32_t) (ev->arg - heard) > 0
+        : ev->type == VOICE_EVENT_JOIN && heard != 0
+          && (int32_t) (ev->arg - heard) > 0)
+    {
+        atomic_store(&s->heard, ev->arg);
+    }
 }
 
 
@@ -168,12 +210,7 @@ voice_outbox_sent(voice_zone_t *z, voice_id_t id, uint32_t attach,
 
     if (s != NULL && ev->number == atomic_load(&s->outbox.sent)) {
 
-        if ((ev->type == VOICE_EVENT_ROSTER || ev->type == VOICE_EVENT_JOIN)
-            && (int32_t) (ev->arg - atomic_load(&s->heard)) > 0)
-        {
-            atomic_store(&s->heard, ev->arg);
-        }
-
+        voice_outbox_heard(s, ev);
         atomic_store(&s->outbox.sent, ev->number + 1);
     }
 

@@ -25,7 +25,8 @@ typedef enum {
     VOICE_EVENT_LEAVE,        /* user */
     VOICE_EVENT_SPEAKING,     /* user, ssrc; arg: mask */
     VOICE_EVENT_CLOSE,        /* arg: close code; nothing follows */
-    VOICE_EVENT_REKEY         /* the nonces run out: make a new key */
+    VOICE_EVENT_REKEY         /* the nonces of epoch `arg` run out: make a
+                                 new key, unless it has another by now */
 } voice_event_type_t;
 
 
@@ -53,6 +54,9 @@ typedef struct {
 /* Under the lock: appends, and marks the owner for waking. */
 void voice_outbox_append(voice_zone_t *z, voice_session_t *s,
     voice_event_type_t type, uint64_t user_id, uint32_t ssrc, uint32_t arg);
+
+/* Under the lock: the announcement that was made by sending ev is known. */
+void voice_outbox_heard(voice_session_t *s, const voice_event_t *ev);
 
 /*
  * A session of this worker that has something to send; each call gives
@@ -91,6 +95,26 @@ static inline uint16_t
 voice_outbox_seq(uint16_t seq, uint32_t i)
 {
     return (uint16_t) ((seq - 1u + i) % 65535u + 1u);
+}
+
+
+/* the last one of an event that has some */
+static inline uint16_t
+voice_outbox_last(const voice_event_t *ev)
+{
+    return voice_outbox_seq(ev->seq, ev->nseq - 1u);
+}
+
+
+/* How far b is ahead of a; negative if it is behind. */
+static inline int
+voice_outbox_distance(uint16_t a, uint16_t b)
+{
+    int  d;
+
+    d = ((int) b - (int) a + 65535) % 65535;
+
+    return d < 32768 ? d : d - 65535;
 }
 
 

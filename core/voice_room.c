@@ -37,7 +37,7 @@ voice_room_match(const voice_zone_t *z, uint32_t record, const void *data)
 }
 
 
-static voice_index_t
+voice_index_t
 voice_room_index(const voice_zone_t *z)
 {
     return (voice_index_t) { z->by_channel, z->header->index_mask,
@@ -148,7 +148,6 @@ voice_room_find(voice_zone_t *z, uint64_t guild_id, uint64_t channel_id,
     r->guild_id = guild_id;
     r->channel_id = channel_id;
     r->head = 0;
-    r->announced = 0;
 
     return r;
 }

@@ -15,6 +15,7 @@
 #define _VOICE_ROOM_H_INCLUDED_
 
 
+#include "voice_index.h"
 #include "voice_zone.h"
 
 
@@ -26,8 +27,7 @@ struct voice_room_s {
     uint32_t           next_free;    /* index + 1 */
     uint64_t           guild_id;
     uint64_t           channel_id;
-    uint32_t           announced;    /* number of the last announcement */
-    uint32_t           zero[5];
+    uint32_t           zero[6];
 };                                   /* 64 bytes */
 
 
@@ -52,9 +52,10 @@ voice_err_t voice_room_roster(voice_zone_t *z, voice_id_t session,
 void voice_room_change_begin(voice_room_t *r);
 void voice_room_change_end(voice_room_t *r);
 
-/* VOICE_E_FULL can't happen while there are as many rooms as sessions */
+/* With create never NULL, for there are as many rooms as sessions. */
 voice_room_t *voice_room_find(voice_zone_t *z, uint64_t guild_id,
     uint64_t channel_id, bool create);
+voice_index_t voice_room_index(const voice_zone_t *z);
 voice_id_t voice_room_id(const voice_zone_t *z, const voice_room_t *r);
 voice_room_t *voice_room_get(const voice_zone_t *z, voice_id_t id);
 

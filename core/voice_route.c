@@ -33,7 +33,8 @@ voice_route_fill(const voice_zone_t *z, const voice_session_t *s,
     m->session = (uint32_t) (s - z->session);
     m->gen = atomic_load_explicit(&s->gen, memory_order_relaxed);
     m->key = atomic_load_explicit(&s->key, memory_order_relaxed);
-    m->flags = atomic_load_explicit(&s->flags, memory_order_relaxed);
+    m->flags = atomic_load_explicit(&s->flags, memory_order_relaxed)
+               & ~VOICE_SESSION_OVERFLOW;
     m->mode = s->mode[m->key & 1];
     m->remote = s->remote[bound & 1];
     m->local = s->local[bound & 1];

@@ -222,6 +222,9 @@ voice_session_alloc(voice_zone_t *z)
         atomic_store(&h->session_end, end + 1);
     }
 
+    s->used = 1;
+    voice_session_order();
+
     s->next_free = 0;
     h->sessions_used++;
 
@@ -229,39 +232,70 @@ voice_session_alloc(voice_zone_t *z)
 }
 
 
-/* Everything but the generation and the state. */
-
-static void
-voice_session_clear(voice_session_t *s)
+void
+voice_session_key_wipe(voice_session_t *s)
 {
+    atomic_store(&s->key, 0);
+    atomic_thread_fence(memory_order_release);
+
+    sodium_memzero(s->secret, sizeof(s->secret));
+}
+
+
+/*
+ * The generation goes first, for old ids must not fit a record that is half
+ * wiped, and `used` last: until then the wipe is done again by a repair.
+ */
+
+void
+voice_session_wipe(voice_session_t *s)
+{
+    size_t    from, to;
     uint32_t  gen;
 
-    gen = atomic_load(&s->gen);
+    if (!s->used) {
+        return;
+    }
 
-    atomic_store(&s->ssrc, 0);
-    atomic_store(&s->key, 0);
-    sodium_memzero(s, sizeof(voice_session_t));
-    atomic_store(&s->gen, gen);
-    s->worker = VOICE_WORKER_NONE;
+    /* 0 would make an id that looks like "none" */
+    gen = atomic_load(&s->gen) + 1;
+    atomic_store(&s->gen, gen != 0 ? gen : 1);
+
+    atomic_store(&s->bound, 0);
+    voice_session_key_wipe(s);
+
+    from = offsetof(voice_session_t, ssrc);
+    to = offsetof(voice_session_t, key_last);
+
+    sodium_memzero((uint8_t *) s + from, to - from);
+    atomic_store(&s->worker, VOICE_WORKER_NONE);
+
+    voice_session_order();
+    s->used = 0;
 }
 
 
 void
 voice_session_free(voice_zone_t *z, voice_session_t *s)
 {
-    uint32_t              index;
-    voice_zone_header_t  *h = z->header;
-
-    index = (uint32_t) (s - z->session) + 1;
-
     voice_session_clean(z, s);
 
-    /* 0 would make an id that looks like "none" */
-    if (atomic_fetch_add(&s->gen, 1) + 1 == 0) {
-        atomic_store(&s->gen, 1);
-    }
+    atomic_store(&s->ssrc, 0);
+    atomic_store(&s->state, VOICE_SESSION_FREE);
+    voice_session_order();
 
-    voice_session_clear(s);
+    voice_session_wipe(s);
+    voice_session_free_push(z, s);
+
+    z->header->sessions_used--;
+}
+
+
+void
+voice_session_free_push(voice_zone_t *z, voice_session_t *s)
+{
+    uint32_t              index = (uint32_t) (s - z->session) + 1;
+    voice_zone_header_t  *h = z->header;
 
     if (h->session_last != 0) {
         z->session[h->session_last - 1].next_free = index;
@@ -270,7 +304,6 @@ voice_session_free(voice_zone_t *z, voice_session_t *s)
     }
 
     h->session_last = index;
-    h->sessions_used--;
 }
 
 
@@ -281,14 +314,14 @@ voice_session_close_locked(voice_zone_t *z, voice_session_t *s,
     voice_index_t  ix = voice_session_user_index(z);
 
     if (atomic_load(&s->state) != VOICE_SESSION_CLOSING) {
+        s->close_code = (uint16_t) code;
+        voice_session_order();
         atomic_store(&s->state, VOICE_SESSION_CLOSING);
 
         voice_session_leave(z, s);
         voice_session_unbind(z, s);
         voice_index_remove(z, &ix, (uint32_t) (s - z->session));
-
-        atomic_store(&s->key, 0);
-        sodium_memzero(s->secret, sizeof(s->secret));
+        voice_session_key_wipe(s);
 
         if (code != 0 && s->worker != VOICE_WORKER_NONE) {
             voice_outbox_append(z, s, VOICE_EVENT_CLOSE, 0, 0, code);
@@ -334,6 +367,10 @@ voice_session_create(voice_zone_t *z, const voice_session_conf_t *c,
 
     if (strlen(c->session_id) > VOICE_SESSION_ID_MAX) {
         return VOICE_E_LENGTH;
+    }
+
+    if (z->worker == VOICE_WORKER_NONE) {
+        return VOICE_E_STATE;
     }
 
     voice_zone_lock(z);

@@ -95,7 +95,7 @@ struct voice_session_s {
     uint64_t           channel_id;
     uint64_t           permissions;
     uint64_t           created;          /* ms */
-    uint64_t           deadline;         /* ms; 0: none; detached until */
+    _Atomic uint64_t   deadline;         /* ms; 0: none; detached until */
     uint32_t           attach;           /* number of the websocket */
     uint32_t           room_next;        /* links: index + 1 */
     uint32_t           room_prev;
@@ -103,19 +103,42 @@ struct voice_session_s {
     uint32_t           dirty_next;       /* list of its worker: index + 1 */
     uint32_t           dirty_prev;
     uint32_t           rekey;            /* epoch that was asked to end */
-    uint16_t           worker;           /* of the websocket, or NONE */
+    _Atomic uint16_t   worker;           /* of the websocket, or NONE */
     uint8_t            joined;           /* VOICE_JOIN_* */
     uint8_t            dirty;            /* in its worker's list */
     uint8_t            version;          /* of the voice gateway, 1..9 */
     uint8_t            ncandidates;
-    uint8_t            zero[2];
+    uint16_t           close_code;       /* that its websocket is due */
     uint8_t            token_hash[VOICE_TOKEN_HASH_LEN];
     char               session_id[VOICE_SESSION_ID_MAX + 1];
     voice_addr_t       candidate[VOICE_SESSION_CANDIDATES];
     voice_addr_t       candidate_local[VOICE_SESSION_CANDIDATES];
 
     voice_outbox_t     outbox;
+
+    /*
+     * Stays when the slot is freed, like gen: with counters that start anew
+     * a cache of the slot's former owner would look valid.
+     */
+    uint32_t           key_last;
+    uint32_t           bound_last;
+    uint8_t            used;             /* not wiped since its last owner */
 };
+
+
+/*
+ * Whether a session was told of a member with this announcement number, so
+ * that it may get its media.  heard is 0 until the roster was sent.
+ */
+static inline bool
+voice_session_heard(const voice_session_t *s, uint32_t announced)
+{
+    uint32_t  heard;
+
+    heard = atomic_load_explicit(&s->heard, memory_order_relaxed);
+
+    return heard != 0 && (int32_t) (heard - announced) >= 0;
+}
 
 
 typedef struct {
@@ -144,7 +167,9 @@ voice_session_t *voice_session_by_ssrc(const voice_zone_t *z, uint32_t ssrc);
  * the same guild is replaced: it leaves its room, its websocket gets
  * VOICE_CLOSE_SESSION_INVALID.
  *
- * VOICE_E_FULL  no slot left
+ * VOICE_E_FULL    no slot left
+ * VOICE_E_LENGTH  session id of more than VOICE_SESSION_ID_MAX
+ * VOICE_E_STATE   this process has no slot in the worker table
  */
 voice_err_t voice_session_create(voice_zone_t *z, const voice_session_conf_t *c,
     uint64_t now, voice_id_t *id, uint32_t *attach, bool *replaced);
@@ -167,11 +192,13 @@ voice_err_t voice_session_select(voice_zone_t *z, voice_id_t id,
 /*
  * Resume: this worker's new websocket takes the session over.  seq_ack is the
  * last sequence number that the client has seen (has_ack false: none); events
- * behind it go out again.  For versions below 8: ROSTER instead.
+ * behind it go out again.  For versions below 8: what was not sent yet, then
+ * ROSTER.
  *
  * VOICE_E_NOT_FOUND  no such session, or another session id
  * VOICE_E_AUTH       another token
  * VOICE_E_EXPIRED    events behind seq_ack are no longer there
+ * VOICE_E_STATE      this process has no slot in the worker table
  */
 voice_err_t voice_session_resume(voice_zone_t *z, uint64_t guild_id,
     uint64_t user_id, const char *session_id,
@@ -199,7 +226,10 @@ voice_err_t voice_session_speaking(voice_zone_t *z, voice_id_t id,
 voice_err_t voice_session_flags(voice_zone_t *z, voice_id_t id, uint32_t set,
     uint32_t clear);
 
-/* A discovery request came; VOICE_E_STATE once the address is final. */
+/*
+ * A discovery request came; VOICE_E_STATE once the address is final,
+ * VOICE_AGAIN as in voice_session_bind().
+ */
 voice_err_t voice_session_candidate(voice_zone_t *z, voice_id_t id,
     const voice_addr_t *remote, const voice_addr_t *local);
 
@@ -210,7 +240,10 @@ voice_err_t voice_session_candidate(voice_zone_t *z, voice_id_t id,
 voice_err_t voice_session_bind(voice_zone_t *z, voice_id_t id,
     const voice_addr_t *remote, const voice_addr_t *local);
 
-/* Asks the owner of the websocket for a new key. */
+/*
+ * Asks the owner of the websocket for a new key, once for each epoch.  If the
+ * lock is not to be had nothing happens: the next packet asks again.
+ */
 void voice_session_want_key(voice_zone_t *z, voice_id_t id, uint32_t epoch);
 
 /*
@@ -223,9 +256,6 @@ void voice_session_clean(voice_zone_t *z, voice_session_t *s);
 /* Likewise: no websocket any more.  A closing session is freed. */
 void voice_session_orphan(voice_zone_t *z, voice_session_t *s,
     uint64_t deadline);
-
-/* Likewise, in a repair: brings a half-done join or leave to its end. */
-void voice_session_mend(voice_zone_t *z, voice_session_t *s);
 
 /* Frees sessions whose deadline is over; gives their number. */
 unsigned voice_session_expire(voice_zone_t *z, uint64_t now);

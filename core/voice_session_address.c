@@ -46,9 +46,14 @@ voice_session_bind_locked(voice_zone_t *z, voice_session_t *s,
         voice_room_change_begin(r);
     }
 
-    bound = voice_slot_next(bound);
+    bound = voice_slot_next(bound != 0 ? bound : s->bound_last);
+
+    /* a reader that sees what follows must see the last switch too */
+    atomic_thread_fence(memory_order_release);
+
     s->remote[bound & 1] = *remote;
     s->local[bound & 1] = *local;
+    s->bound_last = bound;
     atomic_store_explicit(&s->bound, bound, memory_order_release);
 
     if (r != NULL) {
@@ -107,7 +112,9 @@ voice_session_candidate(voice_zone_t *z, voice_id_t id,
     voice_err_t       err;
     voice_session_t  *s;
 
-    voice_zone_lock(z);
+    if (voice_zone_lock_timed(z, VOICE_LOCK_MS) != VOICE_OK) {
+        return VOICE_AGAIN;
+    }
 
     s = voice_session_get(z, id);
 
@@ -157,7 +164,7 @@ voice_session_bind(voice_zone_t *z, voice_id_t id, const voice_addr_t *remote,
 {
     voice_session_t  *s;
 
-    if (voice_zone_lock_timed(z, 1) != VOICE_OK) {
+    if (voice_zone_lock_timed(z, VOICE_LOCK_MS) != VOICE_OK) {
         return VOICE_AGAIN;
     }
 

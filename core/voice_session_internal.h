@@ -14,6 +14,17 @@
 #include "voice_session.h"
 
 
+/*
+ * A process may be killed between any two stores, and the repair relies on
+ * the order of some of them: the compiler has to keep it.
+ */
+#define voice_session_order()  atomic_signal_fence(memory_order_seq_cst)
+
+
+/* the packet path's patience with the lock */
+#define VOICE_LOCK_MS  1
+
+
 /* voice_session.c */
 
 voice_index_t voice_session_user_index(const voice_zone_t *z);
@@ -25,6 +36,13 @@ uint32_t voice_session_ssrc(const voice_zone_t *z, const voice_session_t *s);
 
 /* Of a session that is in no list and no index but its worker's. */
 void voice_session_free(voice_zone_t *z, voice_session_t *s);
+
+/* Of a free slot: everything goes but what the next owner has to continue. */
+void voice_session_wipe(voice_session_t *s);
+void voice_session_free_push(voice_zone_t *z, voice_session_t *s);
+
+/* Takes the session's key away. */
+void voice_session_key_wipe(voice_session_t *s);
 void voice_session_close_locked(voice_zone_t *z, voice_session_t *s,
     unsigned code);
 
@@ -36,7 +54,12 @@ void voice_session_tell(voice_zone_t *z, voice_room_t *r, voice_session_t *s,
     voice_event_type_t type, uint32_t arg);
 
 /* The server ends a stream that is under way: the relay owes silence. */
-void voice_session_cut(voice_zone_t *z, voice_session_t *s);
+void voice_session_cut(voice_zone_t *z, voice_session_t *s,
+    const voice_room_t *r);
+
+/* The others get JOIN, s gets ROSTER. */
+void voice_session_announce(voice_zone_t *z, voice_room_t *r,
+    voice_session_t *s);
 
 voice_err_t voice_session_enter(voice_zone_t *z, voice_session_t *s);
 void voice_session_leave(voice_zone_t *z, voice_session_t *s);

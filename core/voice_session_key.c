@@ -8,11 +8,40 @@
 #include <sodium.h>
 
 
+/*
+ * The key is switched over before its nonces start.  The other way round a
+ * process that dies between leaves the old key with a counter set back; this
+ * way the repair finds a new key of which no nonce was given out.
+ */
+
+static void
+voice_session_rekey_slot(voice_session_t *s, voice_mode_t mode,
+    const uint8_t secret[VOICE_KEY_LEN])
+{
+    uint32_t  key;
+
+    key = atomic_load(&s->key);
+    key = voice_slot_next(key != 0 ? key : s->key_last);
+
+    /* a reader that sees what follows must see the last switch too */
+    atomic_thread_fence(memory_order_release);
+
+    memcpy(s->secret[key & 1], secret, VOICE_KEY_LEN);
+    s->mode[key & 1] = (uint8_t) mode;
+    s->key_last = key;
+    atomic_store_explicit(&s->key, key, memory_order_release);
+
+    atomic_store(&s->nonce, (uint64_t) key << 32);
+
+    atomic_thread_fence(memory_order_release);
+    sodium_memzero(s->secret[(key + 1) & 1], VOICE_KEY_LEN);
+}
+
+
 static void
 voice_session_rekey(voice_zone_t *z, voice_session_t *s, voice_mode_t mode,
     const uint8_t secret[VOICE_KEY_LEN], uint64_t hold_until)
 {
-    uint32_t       key;
     voice_room_t  *r;
 
     r = voice_room_get(z, atomic_load(&s->room));
@@ -21,26 +50,21 @@ voice_session_rekey(voice_zone_t *z, voice_session_t *s, voice_mode_t mode,
         voice_room_change_begin(r);
     }
 
-    key = atomic_load(&s->key);
-
-    if (key != 0) {
+    if (atomic_load(&s->state) == VOICE_SESSION_LIVE) {
         atomic_store(&s->hold_until, hold_until);
-
-        /* with a new key a client may count from anywhere */
-        voice_replay_reset(&s->replay);
-        memset(&s->stat, 0, sizeof(voice_rtpstat_t));
-        atomic_store(&s->floor_seq, 0);
-        atomic_store(&s->talking, 0);
     }
 
-    key = voice_slot_next(key);
+    /*
+     * With a new key a client may count from anywhere.  A new session's
+     * window may hold what a late packet of the slot's last owner left.
+     */
 
-    memcpy(s->secret[key & 1], secret, VOICE_KEY_LEN);
-    s->mode[key & 1] = (uint8_t) mode;
-    atomic_store(&s->nonce, (uint64_t) key << 32);
-    atomic_store_explicit(&s->key, key, memory_order_release);
+    voice_replay_reset(&s->replay);
+    memset(&s->stat, 0, sizeof(voice_rtpstat_t));
+    atomic_store(&s->floor_seq, 0);
+    atomic_store(&s->talking, 0);
 
-    sodium_memzero(s->secret[(key + 1) & 1], VOICE_KEY_LEN);
+    voice_session_rekey_slot(s, mode, secret);
 
     if (r != NULL) {
         voice_room_change_end(r);
@@ -84,13 +108,18 @@ voice_session_want_key(voice_zone_t *z, voice_id_t id, uint32_t epoch)
 {
     voice_session_t  *s;
 
-    voice_zone_lock(z);
+    if (voice_zone_lock_timed(z, VOICE_LOCK_MS) != VOICE_OK) {
+        return;
+    }
 
     s = voice_session_get(z, id);
 
-    if (s != NULL && atomic_load(&s->key) == epoch && s->rekey != epoch) {
-        s->rekey = epoch;
+    if (s != NULL && epoch != 0 && atomic_load(&s->key) == epoch
+        && s->rekey != epoch)
+    {
         voice_outbox_append(z, s, VOICE_EVENT_REKEY, 0, 0, epoch);
+        voice_session_order();
+        s->rekey = epoch;
     }
 
     voice_zone_unlock(z);

@@ -8,72 +8,121 @@
 #include <sodium.h>
 
 
-/* How far b is ahead of a, with numbers 1..65535 that wrap. */
+/* What the ring still holds of this outbox, unsent or for a resume. */
 
-static int
-voice_seq_distance(uint16_t a, uint16_t b)
+static uint32_t
+voice_session_oldest(const voice_outbox_t *o)
 {
-    int  d;
+    uint32_t              i, head;
+    const voice_event_t  *ev;
 
-    d = ((int) b - (int) a + 65535) % 65535;
+    head = atomic_load(&o->head);
 
-    return d < 32768 ? d : d - 65535;
+    for (i = head - VOICE_OUTBOX_EVENTS; i != head; i++) {
+        ev = &o->ring[i % VOICE_OUTBOX_EVENTS];
+
+        if (ev->type != 0 && ev->number == i) {
+            break;
+        }
+    }
+
+    return i;
 }
 
 
 /*
- * Finds the first event behind seq_ack.
+ * Finds the first event behind seq_ack.  It may be behind `sent` too, if the
+ * worker died between writing an event's messages and saying so.
  */
 
 static voice_err_t
 voice_session_rewind(const voice_session_t *s, bool has_ack, uint16_t seq_ack,
     uint32_t *number)
 {
-    uint16_t               last;
-    uint32_t               i, head, oldest, sent;
+    bool                   seen;
+    uint16_t               first;
+    uint32_t               i, head, sent;
     const voice_event_t   *ev;
     const voice_outbox_t  *o = &s->outbox;
 
     head = atomic_load(&o->head);
     sent = atomic_load(&o->sent);
-    oldest = (head > VOICE_OUTBOX_EVENTS) ? head - VOICE_OUTBOX_EVENTS : 1;
+    i = voice_session_oldest(o);
 
     if (!has_ack || seq_ack == 0) {
         *number = 1;
-        return oldest == 1 ? VOICE_OK : VOICE_E_EXPIRED;
+        return i == 1 ? VOICE_OK : VOICE_E_EXPIRED;
     }
 
-    if (voice_seq_distance(seq_ack, o->seq) <= 0) {
+    if (voice_outbox_distance(seq_ack, o->seq) <= 0) {
         return VOICE_E_EXPIRED;         /* never sent */
     }
 
-    *number = sent;
+    seen = false;
+    first = o->seq;
 
-    for (i = oldest; i != sent; i++) {
+    for ( /* void */ ; i != head; i++) {
         ev = &o->ring[i % VOICE_OUTBOX_EVENTS];
 
-        if (ev->nseq == 0) {
-            continue;
-        }
+        if (ev->nseq != 0) {
 
-        last = voice_outbox_seq(ev->seq, ev->nseq - 1u);
+            if (voice_outbox_distance(seq_ack, voice_outbox_last(ev)) > 0) {
+                first = ev->seq;
+                break;
+            }
 
-        if (voice_seq_distance(seq_ack, last) > 0) {
-            *number = i;
+            seen = true;
+
+        } else if ((int32_t) (i - sent) >= 0) {
             break;
         }
     }
 
-    if (*number != oldest || oldest == 1) {
-        return VOICE_OK;
+    *number = i;
+
+    /* is there a gap before what the ring still has? */
+
+    return seen || voice_outbox_distance(seq_ack, first) <= 1
+           ? VOICE_OK : VOICE_E_EXPIRED;
+}
+
+
+/*
+ * Announcements that go out again, or were seen without our knowing it, count
+ * only so for the media that depend on them.
+ */
+
+static void
+voice_session_rewind_heard(voice_session_t *s, uint32_t number)
+{
+    uint32_t               i, sent, heard;
+    const voice_event_t   *ev;
+    const voice_outbox_t  *o = &s->outbox;
+
+    sent = atomic_load(&o->sent);
+
+    for (i = sent; (int32_t) (number - i) > 0; i++) {
+        voice_outbox_heard(s, &o->ring[i % VOICE_OUTBOX_EVENTS]);
     }
 
-    /* all in the ring is missing; is there a gap before it? */
+    for (i = number; (int32_t) (sent - i) > 0; i++) {
+        ev = &o->ring[i % VOICE_OUTBOX_EVENTS];
 
-    ev = &o->ring[oldest % VOICE_OUTBOX_EVENTS];
+        if (ev->type == VOICE_EVENT_ROSTER) {
+            atomic_store(&s->heard, 0);
+            return;
+        }
 
-    return ev->nseq != 0 && voice_seq_distance(seq_ack, ev->seq) <= 1
-           ? VOICE_OK : VOICE_E_EXPIRED;
+        if (ev->type == VOICE_EVENT_JOIN) {
+            heard = ev->arg - 1;
+
+            if (atomic_load(&s->heard) != 0) {
+                atomic_store(&s->heard, heard != 0 ? heard : UINT32_MAX);
+            }
+
+            return;
+        }
+    }
 }
 
 
@@ -81,34 +130,51 @@ static voice_err_t
 voice_session_resume_locked(voice_zone_t *z, voice_session_t *s, int version,
     bool has_ack, uint16_t seq_ack)
 {
-    uint32_t       number;
-    voice_err_t    err;
-    voice_room_t  *r;
+    bool             roster;
+    uint32_t         number;
+    voice_err_t      err;
+    voice_outbox_t  *o = &s->outbox;
 
     if (atomic_load(&s->flags) & VOICE_SESSION_OVERFLOW) {
         return VOICE_E_EXPIRED;
     }
 
-    number = atomic_load(&s->outbox.head);
+    number = atomic_load(&o->sent);
+    roster = (version < VOICE_VERSION_SEQ && atomic_load(&s->room) != 0);
 
     if (version >= VOICE_VERSION_SEQ) {
         err = voice_session_rewind(s, has_ack, seq_ack, &number);
         if (err != VOICE_OK) {
             return err;
         }
+
+    } else if (roster
+               && atomic_load(&o->head) - number >= VOICE_OUTBOX_EVENTS)
+    {
+        return VOICE_E_EXPIRED;
     }
 
     voice_session_clean(z, s);
-    s->worker = z->worker;
-    s->version = (uint8_t) version;
-    s->deadline = 0;
+
     s->attach++;
-    atomic_store(&s->outbox.sent, number);
+    s->version = (uint8_t) version;
 
-    r = voice_room_get(z, atomic_load(&s->room));
+    voice_session_rewind_heard(s, number);
+    atomic_store(&o->sent, number);
 
-    if (version < VOICE_VERSION_SEQ && r != NULL) {
-        voice_outbox_append(z, s, VOICE_EVENT_ROSTER, 0, 0, r->announced);
+    /* with a worker again before without a deadline: one of them must stand */
+
+    atomic_store(&s->worker, z->worker);
+    atomic_store(&s->deadline, 0);
+
+    if (roster) {
+        atomic_store(&s->heard, 0);
+        voice_outbox_append(z, s, VOICE_EVENT_ROSTER, 0, 0,
+                            z->header->announced);
+    }
+
+    if (atomic_load(&o->head) != number) {
+        voice_session_dirty(z, s);
     }
 
     return VOICE_OK;
@@ -123,6 +189,10 @@ voice_session_resume(voice_zone_t *z, uint64_t guild_id, uint64_t user_id,
 {
     voice_err_t       err;
     voice_session_t  *s;
+
+    if (z->worker == VOICE_WORKER_NONE) {
+        return VOICE_E_STATE;
+    }
 
     voice_zone_lock(z);
 
@@ -156,14 +226,14 @@ void
 voice_session_orphan(voice_zone_t *z, voice_session_t *s, uint64_t deadline)
 {
     voice_session_clean(z, s);
-    s->worker = VOICE_WORKER_NONE;
 
     if (atomic_load(&s->state) == VOICE_SESSION_CLOSING) {
         voice_session_free(z, s);
         return;
     }
 
-    s->deadline = deadline;
+    atomic_store(&s->deadline, deadline != 0 ? deadline : 1);
+    atomic_store(&s->worker, VOICE_WORKER_NONE);
 }
 
 

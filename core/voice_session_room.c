@@ -25,7 +25,7 @@ voice_session_tell(voice_zone_t *z, voice_room_t *r, voice_session_t *s,
 
 
 void
-voice_session_cut(voice_zone_t *z, voice_session_t *s)
+voice_session_cut(voice_zone_t *z, voice_session_t *s, const voice_room_t *r)
 {
     voice_cut_t          *cut;
     voice_zone_header_t  *h = z->header;
@@ -40,7 +40,7 @@ voice_session_cut(voice_zone_t *z, voice_session_t *s)
 
     cut = &h->cut[h->cut_head % VOICE_CUTS_MAX];
 
-    cut->room = atomic_load(&s->room);
+    cut->room = voice_room_id(z, r);
     cut->ssrc = atomic_load(&s->ssrc);
     cut->ext_seq = atomic_load(&s->last_seq);
     cut->timestamp = atomic_load(&s->last_timestamp);
@@ -57,6 +57,33 @@ voice_session_cut(voice_zone_t *z, voice_session_t *s)
 }
 
 
+/*
+ * Numbers are counted in the header and not in the room: they must never go
+ * back, not even when a repair makes the rooms anew while events of members
+ * that left are still on their way.
+ */
+
+void
+voice_session_announce(voice_zone_t *z, voice_room_t *r, voice_session_t *s)
+{
+    uint32_t  number;
+
+    number = z->header->announced + 1;
+
+    if (number == 0) {
+        number = 1;                     /* 0 is "none" */
+    }
+
+    z->header->announced = number;
+
+    atomic_store(&s->heard, 0);
+    atomic_store(&s->announced, number);
+
+    voice_session_tell(z, r, s, VOICE_EVENT_JOIN, number);
+    voice_outbox_append(z, s, VOICE_EVENT_ROSTER, 0, 0, number);
+}
+
+
 voice_err_t
 voice_session_enter(voice_zone_t *z, voice_session_t *s)
 {
@@ -68,21 +95,22 @@ voice_session_enter(voice_zone_t *z, voice_session_t *s)
     }
 
     s->joined = VOICE_JOIN_ANNOUNCING;
-    atomic_store(&s->heard, 0);
-    atomic_store(&s->announced, ++r->announced);
+    voice_session_order();
 
-    voice_session_tell(z, r, s, VOICE_EVENT_JOIN, r->announced);
-    voice_outbox_append(z, s, VOICE_EVENT_ROSTER, 0, 0, r->announced);
+    voice_session_announce(z, r, s);
 
     voice_room_change_begin(r);
     voice_room_link(z, r, s);
     voice_room_change_end(r);
 
+    voice_session_order();
     s->joined = VOICE_JOIN_DONE;
 
     return VOICE_OK;
 }
 
+
+/* In a repair the session is out of the room's list already. */
 
 void
 voice_session_leave(voice_zone_t *z, voice_session_t *s)
@@ -93,22 +121,21 @@ voice_session_leave(voice_zone_t *z, voice_session_t *s)
         return;
     }
 
-    voice_session_cut(z, s);
-
-    r = voice_room_get(z, atomic_load(&s->room));
-
-    if (r != NULL) {
-        voice_room_change_begin(r);
-        voice_room_unlink(z, r, s);
-        voice_room_change_end(r);
-    }
-
     r = voice_room_find(z, s->guild_id, s->channel_id, false);
 
     if (r != NULL) {
+        voice_session_cut(z, s, r);
+
+        if (atomic_load(&s->room) != 0) {
+            voice_room_change_begin(r);
+            voice_room_unlink(z, r, s);
+            voice_room_change_end(r);
+        }
+
         voice_session_tell(z, r, s, VOICE_EVENT_LEAVE, 0);
     }
 
+    voice_session_order();
     s->joined = VOICE_JOIN_NONE;
 }
 
@@ -133,8 +160,11 @@ voice_session_speaking(voice_zone_t *z, voice_id_t id, uint32_t mask,
         if (r != NULL) {
             err = VOICE_OK;
 
-            if (atomic_exchange(&s->speaking, mask) != mask || force) {
+            /* told first: who dies between is asked for it again */
+
+            if (atomic_load(&s->speaking) != mask || force) {
                 voice_session_tell(z, r, s, VOICE_EVENT_SPEAKING, mask);
+                atomic_store(&s->speaking, mask);
             }
         }
     }
@@ -169,10 +199,10 @@ voice_session_flags(voice_zone_t *z, voice_id_t id, uint32_t set,
 
         if (r != NULL) {
             voice_room_change_end(r);
-        }
 
-        if (flags & VOICE_SESSION_UNHEARD) {
-            voice_session_cut(z, s);
+            if (flags & VOICE_SESSION_UNHEARD) {
+                voice_session_cut(z, s, r);
+            }
         }
     }
 

@@ -146,7 +146,7 @@ voice_zone_format(voice_zone_t *z, void *mem, size_t size, uint32_t sessions,
 
     voice_zone_map(sessions, &map);
 
-    if (size < map.size) {
+    if (size != map.size) {
         return VOICE_E_LENGTH;
     }
 
@@ -295,9 +295,6 @@ voice_worker_gone(voice_zone_t *z, uint16_t slot, uint64_t now,
 
     voice_zone_lock(z);
 
-    atomic_store(&w->pid, 0);
-    w->name[0] = '\0';
-
     n = atomic_load(&z->header->session_end);
 
     for (i = 0; i < n; i++) {
@@ -309,6 +306,11 @@ voice_worker_gone(voice_zone_t *z, uint16_t slot, uint64_t now,
             voice_session_orphan(z, s, now + window);
         }
     }
+
+    /* last: whoever dies before leaves a dead pid, which is found again */
+
+    w->name[0] = '\0';
+    atomic_store(&w->pid, 0);
 
     voice_zone_unlock(z);
 }

@@ -116,6 +116,7 @@ typedef struct {
     uint32_t           rooms_used;
     uint32_t           cut_head;     /* number of the next cut */
     uint32_t           cut_tail;     /* number of the oldest one */
+    uint32_t           announced;    /* number of the last announcement */
     uint64_t           repairs;
 
     uint32_t           endpoints;
