@@ -49,6 +49,8 @@ static const bucket_case_t  cases[] = {
       { { NOW, 5, 2 }, { NOW - 5000, 5, 0 }, { NOW + 100, 5, 1 } } },
     { "clock near its end", 10, 2,
       { { UINT64_MAX - 200, 5, 2 }, { UINT64_MAX, 5, 2 } } },
+    { "time by rate is 2^64", 1u << 31, 1,
+      { { NOW, 2, 1 }, { NOW + ((uint64_t) 1 << 33), 2, 1 } } },
     { "biggest rate and burst", UINT32_MAX, UINT32_MAX,
       { { NOW, 1000, 1000 }, { UINT64_MAX, 1000, 1000 } } },
 };

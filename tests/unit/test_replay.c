@@ -308,6 +308,37 @@ numbers_end_at_32_bits(void **state)
 }
 
 
+/*
+ * A process that dies between its two writes leaves a word that is newer
+ * than the highest number says.
+ */
+static void
+newer_word_is_never_rewritten(void **state)
+{
+    uint32_t        i, ext;
+    uint64_t        highest;
+    voice_replay_t  w;
+
+    (void) state;
+
+    voice_replay_reset(&w);
+    assert_int_equal(receive(&w, 1000, &ext), VOICE_OK);
+    highest = w.highest;
+    assert_int_equal(receive(&w, 1000 + VOICE_REPLAY_WINDOW, &ext), VOICE_OK);
+    w.highest = highest;
+
+    for (i = 992; i < 1024; i++) {
+        test_err("check", voice_replay_check(&w, (uint16_t) i, &ext),
+                 VOICE_E_REPLAY);
+        test_err("add", voice_replay_add(&w, FIRST + i), VOICE_E_REPLAY);
+    }
+
+    assert_int_equal(receive(&w, 1000 + VOICE_REPLAY_WINDOW, &ext),
+                     VOICE_E_REPLAY);
+    assert_int_equal(receive(&w, 1001 + VOICE_REPLAY_WINDOW, &ext), VOICE_OK);
+}
+
+
 static void
 reset_forgets(void **state)
 {
@@ -568,6 +599,7 @@ main(void)
         cmocka_unit_test(second_add_of_a_checked_packet_fails),
         cmocka_unit_test(jump_forgets_everything_below),
         cmocka_unit_test(numbers_end_at_32_bits),
+        cmocka_unit_test(newer_word_is_never_rewritten),
         cmocka_unit_test(reset_forgets),
         cmocka_unit_test(threads_accept_each_packet_once),
         cmocka_unit_test(processes_accept_each_packet_once),

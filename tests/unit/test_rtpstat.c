@@ -224,7 +224,9 @@ clock_wraps(void **state)
     (void) state;
 
     memset(&st, 0, sizeof(st));
-    now = 1900000000000000;
+
+    /* in the middle of this stream, now * RATE passes 5 * 2^64 */
+    now = 1921535841011411 - 50 * FRAME_US;
 
     for (i = 0; i < 100; i++) {
         voice_rtpstat_add(&st, START + i, 0xFFFFFFFFu - 20 * TICKS + i * TICKS,
