@@ -51,9 +51,9 @@ voice_session_cut(voice_zone_t *z, voice_session_t *s, const voice_room_t *r)
 
     h->cut_head++;
 
-    if (z->worker != VOICE_WORKER_NONE) {
-        z->wake[z->worker / 64] |= 1ull << (z->worker % 64);
-    }
+    /* this worker may have let go of its sockets: any relay will do */
+
+    voice_zone_wake_all(z);
 }
 
 

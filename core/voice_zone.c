@@ -316,6 +316,19 @@ voice_worker_gone(voice_zone_t *z, uint16_t slot, uint64_t now,
 }
 
 
+void
+voice_zone_wake_all(voice_zone_t *z)
+{
+    uint32_t  i;
+
+    for (i = 0; i < VOICE_WORKERS_MAX; i++) {
+        if (atomic_load(&z->header->worker[i].pid) != 0) {
+            z->wake[i / 64] |= 1ull << (i % 64);
+        }
+    }
+}
+
+
 voice_metrics_t *
 voice_zone_metrics(voice_zone_t *z)
 {

@@ -177,6 +177,9 @@ voice_err_t voice_zone_attach(voice_zone_t *z, void *mem, size_t size,
 void voice_zone_lock(voice_zone_t *z);
 void voice_zone_unlock(voice_zone_t *z);
 
+/* Under the lock: leaves a wake for every worker. */
+void voice_zone_wake_all(voice_zone_t *z);
+
 /* Waits at most so long; VOICE_AGAIN. */
 voice_err_t voice_zone_lock_timed(voice_zone_t *z, unsigned ms);
 

@@ -287,9 +287,6 @@ voice_zone_repair(voice_zone_t *z)
 
     /* and the relays, for there may be cuts */
 
-    for (i = 0; i < VOICE_WORKERS_MAX; i++) {
-        if (atomic_load(&h->worker[i].pid) != 0) {
-            z->wake[i / 64] |= 1ull << (i % 64);
-        }
+    voice_zone_wake_all(z);
     }
 }
