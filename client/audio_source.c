@@ -436,6 +436,13 @@ vc_source_on_encoded(void *ctx, const unsigned char *data, opus_int32 len,
 {
     (void) flags;
 
+    /* the two header packets of Ogg come here as well */
+    if (len >= 8 && (memcmp(data, "OpusHead", 8) == 0
+                     || memcmp(data, "OpusTags", 8) == 0))
+    {
+        return;
+    }
+
     vc_source_push(ctx, data, (size_t) len);
 }
 

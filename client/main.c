@@ -23,6 +23,7 @@ static const struct {
 } commands[] = {
     { "token", vc_cmd_token, "sign a user token or a voice token" },
     { "call", vc_cmd_call, "join a voice channel, play and record, measure" },
+    { "load", vc_cmd_load, "many participants at once, every packet counted" },
     { "status", vc_cmd_status, "show what a voice server says about itself" }
 };
 

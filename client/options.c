@@ -210,8 +210,8 @@ vc_option_set(const vc_command_t *cmd, const vc_option_t *opt,
         if (!vc_parse_time(value, &u64) || (double) u64 < opt->min * 1000
             || (double) u64 > opt->max * 1000)
         {
-            vc_complain(cmd->name, "--%s \"%s\": expected a time from %g to "
-                        "%g seconds, such as 90s, 1500ms, 5m or 2h",
+            vc_complain(cmd->name, "--%s \"%s\": expected a time from %.10g to "
+                        "%.10g seconds, such as 90s, 1500ms, 5m or 2h",
                         opt->name, value, opt->min, opt->max);
             return false;
         }
