@@ -288,5 +288,4 @@ voice_zone_repair(voice_zone_t *z)
     /* and the relays, for there may be cuts */
 
     voice_zone_wake_all(z);
-    }
 }
