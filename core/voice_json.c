@@ -439,7 +439,7 @@ voice_json_parse(const char *text, size_t len, voice_json_t *val,
     json_reader_t  r;
 
     r.pos = text;
-    r.end = text + len;
+    r.end = len != 0 ? text + len : text;    /* which may be NULL then */
     r.why = "not JSON";
     r.depth = 0;
 

@@ -140,6 +140,8 @@ json_parse_nul_byte_refused(void **state)
 
     (void) state;
 
+    test_err("no text", voice_json_parse(NULL, 0, &val, &why),
+             VOICE_E_FORMAT);
     test_err("NUL after", voice_json_parse("{}", 3, &val, &why),
              VOICE_E_FORMAT);
     test_err("NUL inside", voice_json_parse("[\"\0\"]", 5, &val, &why),
