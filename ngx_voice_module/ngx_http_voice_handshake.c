@@ -15,40 +15,6 @@ static ngx_int_t ngx_http_voice_handshake_refuse_version(
     ngx_http_request_t *r);
 
 
-static ngx_table_elt_t *
-ngx_http_voice_handshake_header(ngx_http_request_t *r, const char *name)
-{
-    size_t            len;
-    ngx_uint_t        i;
-    ngx_list_part_t  *part;
-    ngx_table_elt_t  *h;
-
-    len = ngx_strlen(name);
-    part = &r->headers_in.headers.part;
-    h = part->elts;
-
-    for (i = 0; /* void */ ; i++) {
-
-        if (i >= part->nelts) {
-            part = part->next;
-
-            if (part == NULL) {
-                return NULL;
-            }
-
-            h = part->elts;
-            i = 0;
-        }
-
-        if (h[i].key.len == len
-            && ngx_strncasecmp(h[i].key.data, (u_char *) name, len) == 0)
-        {
-            return &h[i];
-        }
-    }
-}
-
-
 /* Is it one of the comma-separated words of a header? */
 
 static ngx_uint_t
@@ -88,6 +54,48 @@ ngx_http_voice_handshake_has_token(ngx_str_t *value, const char *token)
 }
 
 
+/*
+ * The first header of a name, or the first one that has a token.  nginx's
+ * own headers_in.connection is not filled in.
+ */
+
+static ngx_table_elt_t *
+ngx_http_voice_handshake_header(ngx_http_request_t *r, const char *name,
+    const char *token)
+{
+    size_t            len;
+    ngx_uint_t        i;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *h;
+
+    len = ngx_strlen(name);
+    part = &r->headers_in.headers.part;
+    h = part->elts;
+
+    for (i = 0; /* void */ ; i++) {
+
+        if (i >= part->nelts) {
+            part = part->next;
+
+            if (part == NULL) {
+                return NULL;
+            }
+
+            h = part->elts;
+            i = 0;
+        }
+
+        if (h[i].key.len == len
+            && ngx_strncasecmp(h[i].key.data, (u_char *) name, len) == 0
+            && (token == NULL
+                || ngx_http_voice_handshake_has_token(&h[i].value, token)))
+        {
+            return &h[i];
+        }
+    }
+}
+
+
 /* 16 bytes in base64 */
 
 static ngx_uint_t
@@ -109,28 +117,20 @@ ngx_http_voice_handshake_key_valid(ngx_str_t *key)
 ngx_int_t
 ngx_http_voice_handshake_check(ngx_http_request_t *r)
 {
-    ngx_table_elt_t  *key, *upgrade, *version;
+    ngx_table_elt_t  *key, *version;
 
     /* HTTP/2 has no Upgrade (RFC 9113, 8.6) */
     if (r->method != NGX_HTTP_GET || r != r->main
 #if (NGX_HTTP_V2)
         || r->stream
 #endif
-        || r->headers_in.upgrade == NULL)
+        || ngx_http_voice_handshake_header(r, "Upgrade", "websocket") == NULL)
     {
         return NGX_DECLINED;
     }
 
-    upgrade = r->headers_in.upgrade;
-
-    if (!ngx_http_voice_handshake_has_token(&upgrade->value, "websocket")) {
-        return NGX_DECLINED;
-    }
-
     if (r->http_version != NGX_HTTP_VERSION_11
-        || r->headers_in.connection == NULL
-        || !ngx_http_voice_handshake_has_token(&r->headers_in.connection->value,
-                                        "upgrade"))
+        || ngx_http_voice_handshake_header(r, "Connection", "upgrade") == NULL)
     {
         ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
                       "websocket handshake without \"HTTP/1.1\" and "
@@ -144,7 +144,7 @@ ngx_http_voice_handshake_check(ngx_http_request_t *r)
         return NGX_HTTP_BAD_REQUEST;
     }
 
-    version = ngx_http_voice_handshake_header(r, "Sec-WebSocket-Version");
+    version = ngx_http_voice_handshake_header(r, "Sec-WebSocket-Version", NULL);
 
     if (version == NULL || version->value.len != 2
         || ngx_strncmp(version->value.data, "13", 2) != 0)
@@ -152,7 +152,7 @@ ngx_http_voice_handshake_check(ngx_http_request_t *r)
         return ngx_http_voice_handshake_refuse_version(r);
     }
 
-    key = ngx_http_voice_handshake_header(r, "Sec-WebSocket-Key");
+    key = ngx_http_voice_handshake_header(r, "Sec-WebSocket-Key", NULL);
 
     if (key == NULL || !ngx_http_voice_handshake_key_valid(&key->value)) {
         ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
@@ -233,7 +233,7 @@ ngx_http_voice_handshake_answer(ngx_http_request_t *r)
     ngx_sha1_t        sha1;
     ngx_table_elt_t  *key;
 
-    key = ngx_http_voice_handshake_header(r, "Sec-WebSocket-Key");
+    key = ngx_http_voice_handshake_header(r, "Sec-WebSocket-Key", NULL);
     if (key == NULL) {
         return NGX_ERROR;
     }

@@ -24,10 +24,11 @@
 
 /*
  * Clients beat every 5 seconds at most and tell of each start and end of
- * speech; music bots send bursts.  Far above that, far below a flood.
+ * speech.  Far above that, far below a flood, and two bursts stay below what
+ * an outbox holds.
  */
-#define NGX_HTTP_VOICE_RATE            20
-#define NGX_HTTP_VOICE_BURST           120
+#define NGX_HTTP_VOICE_RATE            10
+#define NGX_HTTP_VOICE_BURST           60
 #define NGX_HTTP_VOICE_RATE_MAX        1000000
 
 

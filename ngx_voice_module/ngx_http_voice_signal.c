@@ -48,6 +48,23 @@ static const ngx_http_voice_ws_handler_t  ngx_http_voice_signal_ws = {
 static ngx_http_voice_signal_t  **ngx_http_voice_signals;
 
 
+/* The slot's former worker may have been killed with websockets open. */
+
+static void
+ngx_http_voice_signal_settle(voice_zone_t *z)
+{
+    uint64_t          closed, opened;
+    voice_metrics_t  *m;
+
+    m = voice_zone_metrics(z);
+
+    opened = atomic_load(&m->value[VOICE_M_WS_OPENED]);
+    closed = atomic_load(&m->value[VOICE_M_WS_CLOSED]);
+
+    voice_metric_add(m, VOICE_M_WS_CLOSED, opened - ngx_min(opened, closed));
+}
+
+
 ngx_int_t
 ngx_http_voice_signal_init_process(ngx_cycle_t *cycle)
 {
@@ -73,7 +90,10 @@ ngx_http_voice_signal_init_process(ngx_cycle_t *cycle)
         ngx_log_error(NGX_LOG_ALERT, cycle->log, 0,
                       "this worker can't be woken and takes no voice clients");
         ngx_http_voice_signals = NULL;
+        return NGX_OK;
     }
+
+    ngx_http_voice_signal_settle(z);
 
     return NGX_OK;
 }
@@ -167,8 +187,9 @@ ngx_http_voice_signal_over(ngx_http_voice_signal_t *sg, ngx_uint_t code,
 {
     if (sg->id == 0) {
         ngx_log_error(NGX_LOG_INFO, sg->log, 0,
-                      "voice client without session: closed with %ui \"%s\"",
-                      code, reason);
+                      "voice client claiming user %uL guild %uL has no "
+                      "session: %ui \"%s\"",
+                      sg->user_id, sg->guild_id, code, reason);
         return;
     }
 
@@ -290,6 +311,9 @@ ngx_http_voice_signal_identify(ngx_http_voice_signal_t *sg,
     voice_endpoint_t                 ep;
     voice_session_conf_t             conf;
     const ngx_http_voice_refusal_t  *refusal;
+
+    sg->user_id = id->user_id;
+    sg->guild_id = id->guild_id;
 
     ngx_memzero(&conf, sizeof(voice_session_conf_t));
     voice_token_hash(id->token, conf.token_hash);
@@ -550,6 +574,8 @@ ngx_http_voice_signal_resume(ngx_http_voice_signal_t *sg,
     voice_id_t     id;
     voice_err_t    err;
     voice_token_t  token;
+
+    sg->guild_id = r->guild_id;
 
     if (ngx_http_voice_admit_resume(sg, r, &token) != NGX_OK) {
         ngx_http_voice_signal_close(sg, VOICE_CLOSE_SESSION_INVALID,

@@ -34,7 +34,7 @@ typedef struct {
     voice_id_t                  id;          /* 0: no session (any more) */
     uint32_t                    attach;
 
-    /* of the session; they stay when it is gone */
+    /* of the session, if `known`; they stay when it is gone */
     uint64_t                    user_id;
     uint64_t                    guild_id;
     uint64_t                    channel_id;

@@ -84,22 +84,32 @@ ngx_http_voice_status_help(const char *family)
 static void
 ngx_http_voice_status_collect(ngx_http_voice_status_t *st, voice_zone_t *z)
 {
-    u_char      *p;
-    ngx_uint_t   i;
+    u_char           *p;
+    uint64_t          closed, opened;
+    ngx_uint_t        i;
+    voice_worker_t   *w;
 
     st->zone = z;
     st->workers = 0;
+    st->websockets = 0;
 
     voice_session_stats(z, &st->sessions);
     voice_zone_metrics_sum(z, st->sum);
 
-    /* a worker that was killed has closed what it could not count any more */
-
-    st->websockets = st->sum[VOICE_M_WS_OPENED];
-    st->websockets -= ngx_min(st->sum[VOICE_M_WS_CLOSED], st->websockets);
+    /* of living workers: one that was killed could not count the closed */
 
     for (i = 0; i < VOICE_WORKERS_MAX; i++) {
-        st->workers += (atomic_load(&z->header->worker[i].pid) != 0);
+        w = &z->header->worker[i];
+
+        if (atomic_load(&w->pid) == 0) {
+            continue;
+        }
+
+        opened = atomic_load(&w->metrics.value[VOICE_M_WS_OPENED]);
+        closed = atomic_load(&w->metrics.value[VOICE_M_WS_CLOSED]);
+
+        st->workers++;
+        st->websockets += opened - ngx_min(opened, closed);
     }
 
     for (p = st->boot_id, i = 0; i < sizeof(z->header->boot_id); i++) {
