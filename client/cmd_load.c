@@ -101,7 +101,8 @@ vc_cmd_load(int argc, char **argv)
           "1000000", 0, 0 },
         VC_OPTION_VERSION(&o.conn),
         { "mode", VC_OPT_TEXT, &o.conn.mode, "NAME", "encryption mode, or "
-          "\"mix\": all of them in each room;\ndefault: the server's first",
+          "\"mix\": all that the server\noffers in each room; default: its "
+          "first",
           0, 0 },
         { "rooms", VC_OPT_NUMBER, &o.rooms, "R", "default 1", 1, 100000 },
         { "participants", VC_OPT_NUMBER, &o.participants, "P", "of each room, "
@@ -193,7 +194,7 @@ vc_load_check(vc_load_options_t *o)
     o->threads = o->threads < o->rooms ? o->threads : o->rooms;
 
     if (o->conn.mode != NULL && strcmp(o->conn.mode, "mix") == 0) {
-        o->mode = VC_LOAD_MIX;
+        o->mode = VC_MODE_MIX;
         return true;
     }
 
@@ -547,7 +548,7 @@ vc_load_json(const vc_load_options_t *o, const vc_load_sum_t *sum,
                                   : 0,
            all->foreign, all->reconnects);
 
-    if (o->mode == VC_LOAD_MIX) {
+    if (o->mode == VC_MODE_MIX) {
         printf(",\"modes\":{");
         comma = "";
 
@@ -590,7 +591,7 @@ vc_load_text(const vc_load_options_t *o, const vc_load_sum_t *sum,
     for (i = VC_LOAD_MODES; i >= 0; i--) {
         h = &sum[i].latency;
 
-        if (h->total != 0 && (i == VC_LOAD_MODES || o->mode == VC_LOAD_MIX)) {
+        if (h->total != 0 && (i == VC_LOAD_MODES || o->mode == VC_MODE_MIX)) {
             printf("latency       %.2f ms (half), %.2f ms (99 %%), %.2f ms "
                    "(all)%s%s\n",
                    (double) vc_histogram_quantile(h, 0.5) / 1000,

@@ -207,8 +207,8 @@ vc_member_join(vc_member_t *m)
     conf.channel_id = o->conn.channel + m->index / o->participants;
     conf.user_id = o->conn.user + m->index;
     conf.version = (int) o->conn.version;
-    conf.mode = o->mode != VC_LOAD_MIX ? o->mode
-                : (int) (m->index % o->participants % VC_LOAD_MODES);
+    conf.mode = o->mode;
+    conf.mix = m->index % o->participants;
     snprintf(conf.session_id, sizeof(conf.session_id), "load%08x-%u",
              load->run, m->index);
 

@@ -23,7 +23,6 @@
 #define VC_LOAD_NAME      "load"
 
 #define VC_LOAD_MODES     VOICE_MODE_COUNT
-#define VC_LOAD_MIX       -2          /* all modes, round robin in a room */
 
 
 typedef struct {

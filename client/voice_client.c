@@ -7,6 +7,8 @@
 
 #include "voice_client.h"
 
+#include "close_code.h"
+
 #include <sodium.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -27,11 +29,13 @@
 
 
 static void vc_client_timer(void *data, uint64_t now);
-static void vc_client_connect(vc_client_t *c, uint64_t now);
+static void vc_client_connect(vc_client_t *c);
 static void vc_client_open(void *data);
 static void vc_client_text(void *data, const char *text, size_t len);
 static void vc_client_message(vc_client_t *c, const voice_server_msg_t *msg);
 static void vc_client_ready(vc_client_t *c, const voice_server_msg_t *msg);
+static voice_mode_t vc_client_mode(const vc_client_t *c,
+    const voice_server_msg_t *msg);
 static void vc_client_described(vc_client_t *c,
     const voice_server_msg_t *msg);
 static void vc_client_resumed(vc_client_t *c);
@@ -43,7 +47,6 @@ static void vc_client_beat(vc_client_t *c, uint64_t now);
 static void vc_client_write(vc_client_t *c, voice_err_t err, const char *text,
     size_t len);
 static void vc_client_say_speaking(vc_client_t *c);
-static const char *vc_close_name(int code);
 
 
 static const vc_ws_handlers_t  vc_client_ws_handlers = {
@@ -74,17 +77,15 @@ vc_client_start(vc_client_t *c, vc_loop_t *loop, const vc_client_conf_t *conf,
     c->rtp_seq = (uint16_t) randombytes_random();
     c->rtp_ts = randombytes_random();
 
-    vc_client_connect(c, now);
+    vc_client_connect(c);
     vc_client_arm(c);
 }
 
 
 static void
-vc_client_connect(vc_client_t *c, uint64_t now)
+vc_client_connect(vc_client_t *c)
 {
     char  query[16];
-
-    (void) now;
 
     snprintf(query, sizeof(query), "v=%d", c->conf.version);
 
@@ -148,7 +149,7 @@ vc_client_timer(void *data, uint64_t now)
     if (c->resume_at != 0 && now >= c->resume_at) {
         c->resume_at = 0;
         c->join_at = now + VC_RESUME_TIMEOUT;
-        vc_client_connect(c, now);
+        vc_client_connect(c);
     }
 
     if (c->join_at != 0 && now >= c->join_at) {
@@ -408,9 +409,7 @@ vc_client_ready(vc_client_t *c, const voice_server_msg_t *msg)
         return;
     }
 
-    /* a mode that is not offered is asked for too: the server decides */
-    c->mode = c->conf.mode == VC_MODE_FIRST ? msg->mode
-                                            : (voice_mode_t) c->conf.mode;
+    c->mode = vc_client_mode(c, msg);
     c->linked = true;
     c->ssrc = msg->ssrc;
 
@@ -420,6 +419,33 @@ vc_client_ready(vc_client_t *c, const voice_server_msg_t *msg)
 
     c->state = VC_CLIENT_DISCOVERING;
     vc_client_discover(c, vc_now());
+}
+
+
+/* A mode that is not offered is asked for all the same: the server decides. */
+static voice_mode_t
+vc_client_mode(const vc_client_t *c, const voice_server_msg_t *msg)
+{
+    unsigned  left, modes;
+
+    switch (c->conf.mode) {
+
+    case VC_MODE_FIRST:
+        return msg->mode;
+
+    case VC_MODE_MIX:
+        modes = msg->modes;
+        left = c->conf.mix % (unsigned) __builtin_popcount(modes);
+
+        for ( /* void */ ; left != 0; left--) {
+            modes &= modes - 1;
+        }
+
+        return (voice_mode_t) __builtin_ctz(modes);
+
+    default:
+        return (voice_mode_t) c->conf.mode;
+    }
 }
 
 
@@ -647,39 +673,4 @@ vc_client_free(vc_client_t *c)
     voice_crypto_key_wipe(&c->key);
     voice_crypto_key_wipe(&c->old_key);
     sodium_memzero(c->conf.token, sizeof(c->conf.token));
-}
-
-
-static const char *
-vc_close_name(int code)
-{
-    size_t  i;
-
-    static const struct {
-        int          code;
-        const char  *name;
-    } names[] = {
-        { VOICE_CLOSE_UNKNOWN_OPCODE, " (unknown opcode)" },
-        { VOICE_CLOSE_DECODE, " (message not understood)" },
-        { VOICE_CLOSE_NOT_AUTHENTICATED, " (not identified)" },
-        { VOICE_CLOSE_AUTH_FAILED, " (token refused)" },
-        { VOICE_CLOSE_ALREADY_AUTHENTICATED, " (identified twice)" },
-        { VOICE_CLOSE_SESSION_INVALID, " (session no longer valid)" },
-        { VOICE_CLOSE_SESSION_TIMEOUT, " (session timed out)" },
-        { VOICE_CLOSE_SERVER_NOT_FOUND, " (server not found)" },
-        { VOICE_CLOSE_UNKNOWN_PROTOCOL, " (unknown protocol)" },
-        { VOICE_CLOSE_DISCONNECTED, " (disconnected or moved)" },
-        { VOICE_CLOSE_SERVER_CRASHED, " (voice server crashed)" },
-        { VOICE_CLOSE_UNKNOWN_MODE, " (unknown encryption mode)" },
-        { VOICE_CLOSE_BAD_REQUEST, " (bad request)" },
-        { VOICE_CLOSE_RATE_LIMITED, " (rate limited)" }
-    };
-
-    for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-        if (names[i].code == code) {
-            return names[i].name;
-        }
-    }
-
-    return "";
 }

@@ -22,6 +22,7 @@
 
 
 #define VC_MODE_FIRST   -1     /* the first mode that the server offers */
+#define VC_MODE_MIX     -2     /* number mix of those that it offers */
 
 #define VC_PAYLOAD_MAX  1400
 
@@ -34,7 +35,8 @@ typedef struct {
     char                session_id[VOICE_SESSION_ID_MAX + 1];
     char                token[VOICE_TOKEN_MAX + 1];
     int                 version;           /* voice gateway, 1 ... 9 */
-    int                 mode;              /* voice_mode_t or VC_MODE_FIRST */
+    int                 mode;              /* voice_mode_t or VC_MODE_* */
+    unsigned            mix;               /* taken modulo their number */
     bool                reports;           /* send RTCP sender reports */
 } vc_client_conf_t;
 
