@@ -101,7 +101,10 @@ void voice_token_keys_free(voice_token_keys_t *keys);
 voice_err_t voice_token_verify(const voice_token_keys_t *keys,
     const char *jwt, int64_t now, voice_token_t *token, const char **why);
 
-/* The same for a user token; an expired one is refused. */
+/*
+ * The same for a user token; an expired one is refused.  Its claim guilds is
+ * required, be it empty: without it a voice token would do as well.
+ */
 voice_err_t voice_user_token_verify(const voice_token_keys_t *keys,
     const char *jwt, int64_t now, voice_user_token_t *token,
     const char **why);

@@ -8,12 +8,7 @@
 
 #define _GNU_SOURCE
 
-#include "test_util.h"
-
-#include "test_token_vectors.h"
-
-#include "voice_opcode.h"
-#include "voice_token.h"
+#include "test_token_util.h"
 
 #include <dlfcn.h>
 #include <jansson.h>
@@ -21,7 +16,6 @@
 #include <stdio.h>
 
 
-#define NOW         1999999999
 #define ROUNDS_MAX  2000
 
 
@@ -182,17 +176,6 @@ static const vector_t  vectors[] = {
     { vector_rsa_public, vector_rs256 },
     { vector_ec_public, vector_es256 }
 };
-
-
-static void
-keys_of(voice_token_keys_t *keys, const char *text)
-{
-    const char  *why;
-
-    memset(keys, 0, sizeof(*keys));
-    assert_int_equal(voice_token_key_add(keys, text, strlen(text), &why),
-                     VOICE_OK);
-}
 
 
 static int
