@@ -11,10 +11,6 @@
 #include "ngx_http_voice_handshake.h"
 
 
-static ngx_int_t ngx_http_voice_handshake_refuse_version(
-    ngx_http_request_t *r);
-
-
 /* Is it one of the comma-separated words of a header? */
 
 static ngx_uint_t
@@ -149,7 +145,10 @@ ngx_http_voice_handshake_check(ngx_http_request_t *r)
     if (version == NULL || version->value.len != 2
         || ngx_strncmp(version->value.data, "13", 2) != 0)
     {
-        return ngx_http_voice_handshake_refuse_version(r);
+        ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
+                      "websocket handshake without "
+                      "\"Sec-WebSocket-Version: 13\"");
+        return NGX_HTTP_VOICE_UPGRADE_REQUIRED;
     }
 
     key = ngx_http_voice_handshake_header(r, "Sec-WebSocket-Key", NULL);
@@ -200,13 +199,9 @@ ngx_http_voice_handshake_add_header(ngx_http_request_t *r, const char *name,
  * know no text for 426.
  */
 
-static ngx_int_t
-ngx_http_voice_handshake_refuse_version(ngx_http_request_t *r)
+ngx_int_t
+ngx_http_voice_handshake_refuse(ngx_http_request_t *r)
 {
-    ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
-                  "websocket handshake without "
-                  "\"Sec-WebSocket-Version: 13\"");
-
     if (ngx_http_voice_handshake_add_header(r, "Sec-WebSocket-Version", "13", 2)
         != NGX_OK
         || ngx_http_voice_handshake_add_header(r, "Upgrade", "websocket", 9)
@@ -215,7 +210,7 @@ ngx_http_voice_handshake_refuse_version(ngx_http_request_t *r)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    r->headers_out.status = 426;
+    r->headers_out.status = NGX_HTTP_VOICE_UPGRADE_REQUIRED;
     ngx_str_set(&r->headers_out.status_line, "426 Upgrade Required");
     r->headers_out.content_length_n = 0;
     r->header_only = 1;
