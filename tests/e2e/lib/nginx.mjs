@@ -62,6 +62,7 @@ const loadModule = (path) => existsSync(path) ? `load_module ${path};\n` : '';
  * main, http, server, stream   more directives for these places
  * tcp       parameters of the TCP listens
  * signal, relay, zone          what stands in the directives' places
+ * env       more of the environment
  * allow     lines of the error log that would fail the test otherwise
  */
 export class Nginx {
@@ -205,7 +206,8 @@ ${this.relays.map((r, i) => `\
         await this.configure();
         this.child = spawn(NGINX, ['-p', this.dir, '-e', this.log, '-c',
             this.conf, '-g', 'daemon off;'],
-        { stdio: ['ignore', 'ignore', 'pipe'] });
+        { stdio: ['ignore', 'ignore', 'pipe'],
+            env: { ...process.env, ...this.options.env } });
         this.child.stderr.on('data', (chunk) => {
             this.stderr += chunk;
         });
@@ -246,16 +248,18 @@ ${this.relays.map((r, i) => `\
     }
 
     async reload(options = this.options) {
-        const before = new Set(this.workers());
+        const before = this.workers();
 
         this.options = options;
         await this.configure(options);
         this.child.kill('SIGHUP');
 
-        /* old ones may live on for as long as their websockets do */
+        /* old ones live on for their websockets, but accept nothing new */
         await until('new workers after a reload', () =>
-            this.workers().filter((p) => !before.has(p)).length
+            this.workers().filter((p) => !before.includes(p)).length
                 === (options.workers ?? 1)
+            && before.every((p) => this.logLines(new RegExp(
+                ` ${p}#${p}: gracefully shutting down`)).length > 0)
             && this.responds(), 10000);
     }
 
