@@ -53,6 +53,7 @@ voice_err_t voice_buf_done(const voice_buf_t *b);
 void voice_buf_put(voice_buf_t *b, const void *data, size_t len);
 void voice_buf_puts(voice_buf_t *b, const char *str);
 
+/* for short pieces: more than 255 bytes at once are VOICE_E_FULL */
 void voice_buf_printf(voice_buf_t *b, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 

@@ -432,32 +432,42 @@ json_inside(const voice_json_t *val)
 
 
 voice_err_t
-voice_json_parse(const char *text, size_t len, voice_json_t *val,
-    const char **why)
+voice_json_parse_at(const char *text, size_t len, voice_json_t *val,
+    const char **why, size_t *offset)
 {
     voice_json_t   v;
     json_reader_t  r;
 
     r.pos = text;
-    r.end = len != 0 ? text + len : text;    /* which may be NULL then */
+    r.end = text + len;
     r.why = "not JSON";
     r.depth = 0;
 
-    if (!json_value(&r, &v)) {
-        *why = r.why;
-        return VOICE_E_FORMAT;
+    if (json_value(&r, &v)) {
+        json_space(&r);
+
+        if (r.pos == r.end) {
+            *val = v;
+            return VOICE_OK;
+        }
+
+        r.why = "more than one JSON value";
     }
 
-    json_space(&r);
+    *why = r.why;
+    *offset = (size_t) (r.pos - text);
 
-    if (r.pos != r.end) {
-        *why = "more than one JSON value";
-        return VOICE_E_FORMAT;
-    }
+    return VOICE_E_FORMAT;
+}
 
-    *val = v;
 
-    return VOICE_OK;
+voice_err_t
+voice_json_parse(const char *text, size_t len, voice_json_t *val,
+    const char **why)
+{
+    size_t  offset;
+
+    return voice_json_parse_at(text, len, val, why, &offset);
 }
 
 
@@ -536,6 +546,35 @@ voice_json_next(const voice_json_t *array, voice_json_t *item)
     }
 
     return json_value(&r, item);
+}
+
+
+bool
+voice_json_next_member(const voice_json_t *object, voice_json_t *key,
+    voice_json_t *val)
+{
+    json_reader_t  r;
+
+    if (object->type != VOICE_JSON_OBJECT) {
+        return false;
+    }
+
+    r = json_inside(object);
+
+    if (val->type == VOICE_JSON_ABSENT) {
+        if (json_take(&r, '}')) {
+            return false;
+        }
+
+    } else {
+        r.pos = val->end;
+
+        if (!json_take(&r, ',')) {
+            return false;
+        }
+    }
+
+    return json_member(&r, key, val);
 }
 
 

@@ -57,12 +57,20 @@ typedef struct {
 voice_err_t voice_json_parse(const char *text, size_t len, voice_json_t *val,
     const char **why);
 
+/* The same; offset: on error, where it stops to be JSON. */
+voice_err_t voice_json_parse_at(const char *text, size_t len,
+    voice_json_t *val, const char **why, size_t *offset);
+
 /* A member of an object; VOICE_JSON_ABSENT too if it is not an object. */
 voice_json_type_t voice_json_get(const voice_json_t *object, const char *key,
     voice_json_t *val);
 
 /* The item after this one; an item of type VOICE_JSON_ABSENT starts. */
 bool voice_json_next(const voice_json_t *array, voice_json_t *item);
+
+/* The same for the members of an object: the one after val. */
+bool voice_json_next_member(const voice_json_t *object, voice_json_t *key,
+    voice_json_t *val);
 
 /*
  * VOICE_E_FORMAT  not a string, or one with a NUL
