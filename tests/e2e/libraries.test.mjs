@@ -25,6 +25,10 @@ const modesOf = (name) => LIBRARIES[name].modes;
 const ALL = [...new Set(NAMES.flatMap(modesOf))];
 
 
+/* frames of silence with which voicectl ends */
+const SILENCES = 5;
+
+
 /* Something else for each to play: 1.5 seconds. */
 const MELODIES = [[440, 660, 880], [500, 750, 1000], [550, 825, 1100],
     [600, 900, 1200], [650, 975, 1300]].map((tones, i) => melody(tones, i + 1));
@@ -94,14 +98,17 @@ async function withVoicectl(nginx, name, mode) {
     await peer.play(m);
 
     const stats = await ctl.json();
-    const heard = await peer.heard(user, stats.sent);
+    const frames = stats.sent - SILENCES;
+    const heard = await peer.heard(user, frames);
 
     await peer.leave();
 
     assert.equal(stats.mode, mode);
-    assert.ok(stats.sent >= 150, `voicectl sent ${stats.sent} packets`);
-    assert.equal(heard.length, stats.sent);
-    assert.equal(new Set(heard.map((f) => f.toString('hex'))).size > 1, true);
+    assert.ok(frames >= 150, `voicectl sent ${stats.sent} packets`);
+    assert.equal(heard.length, frames);
+
+    /* each carries the time of its sending */
+    assert.equal(new Set(heard.map((f) => f.toString('hex'))).size, frames);
 
     const tone = decode(heard);
 
@@ -110,7 +117,7 @@ async function withVoicectl(nginx, name, mode) {
 
     assert.ok(stats.received >= m.frames.length,
         `voicectl received ${stats.received}`);
-    assert.equal(stats.lost, 0);
+    assert.equal(stats.lost, LIBRARIES[name].eaten ?? 0);
     assert.equal(stats.duplicated, 0);
     assert.equal(stats.reordered, 0);
 

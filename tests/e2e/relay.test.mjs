@@ -230,6 +230,8 @@ describe('bad datagrams', () => {
 
     for (const [what, [reason, make]] of Object.entries(cases)) {
         test(`${what} are counted as ${reason}`, async () => {
+            b.advance();
+
             const datagrams = make(b);
 
             assert.deepEqual(await droppedBy(async () => {
@@ -242,6 +244,8 @@ describe('bad datagrams', () => {
     }
 
     test('cut short anywhere are all dropped', async () => {
+        b.advance();
+
         const whole = b.sealed(frameOf(0));
         const dropped = await droppedBy(async () => {
             for (let n = 12; n < whole.length; n++) {

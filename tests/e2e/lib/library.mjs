@@ -21,16 +21,20 @@ const SALSA = ['xsalsa20_poly1305_lite', 'xsalsa20_poly1305_suffix',
 const AEAD = ['aead_aes256_gcm_rtpsize', 'aead_xchacha20_poly1305_rtpsize'];
 
 
-/* node: the major version it needs, if that is above ours */
+/*
+ * node: the major version it needs, if that is above ours
+ * eaten: frames of its final silence that it never sends: it seals five into
+ * one buffer, which is sent five times when it holds the last one
+ */
 export const LIBRARIES = {
     djs016: { peer: 'djs.mjs', package: 'djs-voice-016', modes: SALSA },
     djs018: { peer: 'djs.mjs', package: 'djs-voice-018', modes: AEAD },
     djs019: { peer: 'djs.mjs', package: 'djs-voice-019', modes: AEAD,
         node: 22 },
-    eris: { peer: 'eris.mjs', package: 'eris',
+    eris: { peer: 'eris.mjs', package: 'eris', eaten: 4,
         modes: ['xsalsa20_poly1305'] },
     dysnomia: { peer: 'eris.mjs', package: '@projectdysnomia/dysnomia',
-        modes: AEAD }
+        eaten: 4, modes: AEAD }
 };
 
 

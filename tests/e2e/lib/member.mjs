@@ -80,6 +80,7 @@ export class Member {
             tls, session, host, address, claims, relay });
         this.token = nginx.token({ user, guild, channel, session, ...claims });
         nginx.clients?.add(this);
+        this.sockets = [];                /* of its websockets */
         this.messages = new Inbox();      /* websocket messages, parsed */
         this.packets = [];                /* RTP that opened */
         this.reports = [];                /* RTCP that opened */
@@ -119,13 +120,23 @@ export class Member {
             port: this.tls ? nginx.https : nginx.http,
             ca: this.tls ? nginx.ca : null
         });
-        this.ws.onMessage = (message) => this.onMessage(message);
-        for (const message of this.ws.inbox.all) {
-            this.onMessage(message);
-        }
-        this.ws.closed.then(({ code, reason }) =>
-            this.messages.end(`websocket closed with ${code} ${reason}`));
+        this.sockets.push(this.ws.socket);
         this.messages.ended = null;
+
+        const { ws } = this;
+
+        ws.onMessage = (message) => {
+            /* one that another has taken over from has nothing to say */
+            if (ws === this.ws) {
+                this.onMessage(message);
+            }
+        };
+        ws.inbox.all.forEach(ws.onMessage);
+        ws.closed.then(({ code, reason }) => {
+            if (ws === this.ws) {
+                this.messages.end(`websocket closed with ${code} ${reason}`);
+            }
+        });
     }
 
     onMessage({ opcode, data, at }) {
@@ -433,7 +444,9 @@ export class Member {
 
     /* At the end of a test that didn't get as far as leave(). */
     destroy() {
-        this.ws?.socket.destroy();
+        for (const socket of this.sockets) {
+            socket.destroy();
+        }
         this.closeUdp();
     }
 
@@ -441,7 +454,7 @@ export class Member {
         if (this.ws && !this.ws.ending) {
             await this.ws.close(1000);
         }
-        this.closeUdp();
+        this.destroy();
         this.nginx.clients?.delete(this);
     }
 }

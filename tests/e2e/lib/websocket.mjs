@@ -187,6 +187,7 @@ export class WebSocketClient {
         this.headers = headers;
         this.inbox = new Inbox();      /* { opcode, data, at } */
         this.onMessage = () => {};
+        this.pongs = [];
         this.buffer = Buffer.alloc(0);
         this.partial = null;
         this.ending = null;
@@ -290,7 +291,8 @@ export class WebSocketClient {
             }
             this.partial = { opcode, data };
         } else {
-            return this.deliver({ opcode, data });
+            this.pongs.push(data);
+            return;
         }
 
         if (fin) {
