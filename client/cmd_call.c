@@ -318,6 +318,7 @@ vc_call_json(const vc_call_t *call, const vc_totals_t *total)
 static void
 vc_call_summary(const vc_call_t *call, const vc_totals_t *total)
 {
+    char                      latency[128];
     size_t                    i;
     const vc_speaker_t       *sp;
     const vc_histogram_t     *h;
@@ -335,10 +336,8 @@ vc_call_summary(const vc_call_t *call, const vc_totals_t *total)
            total->reordered, total->late, stats->undecryptable);
 
     if (h->total != 0) {
-        printf("latency     %.2f ms (half), %.2f ms (99 %%), %.2f ms (all)\n",
-               (double) vc_histogram_quantile(h, 0.5) / 1000,
-               (double) vc_histogram_quantile(h, 0.99) / 1000,
-               (double) h->max / 1000);
+        vc_histogram_text(h, latency, sizeof(latency));
+        printf("latency     %s\n", latency);
     }
 
     printf("longest gap %.1f ms\n", (double) total->gap / 1e6);

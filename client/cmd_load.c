@@ -205,22 +205,23 @@ vc_load_check(vc_load_options_t *o)
 static bool
 vc_load_descriptors(const vc_load_options_t *o)
 {
-    rlim_t         need;
+    rlim_t         need, hard;
     struct rlimit  lim;
 
     need = (rlim_t) o->rooms * o->participants * 2 + VC_LOAD_FDS;
 
     if (getrlimit(RLIMIT_NOFILE, &lim) == 0 && lim.rlim_cur < need) {
-        if (lim.rlim_max < need) {
+        hard = lim.rlim_max;
+        lim.rlim_cur = need;
+        lim.rlim_max = hard > need ? hard : need;
+
+        if (setrlimit(RLIMIT_NOFILE, &lim) == -1) {
             vc_complain(VC_LOAD_NAME, "%u participants need %ju file "
                         "descriptors, but the hard limit (ulimit -Hn) is %ju",
                         o->rooms * o->participants, (uintmax_t) need,
-                        (uintmax_t) lim.rlim_max);
+                        (uintmax_t) hard);
             return false;
         }
-
-        lim.rlim_cur = need;
-        setrlimit(RLIMIT_NOFILE, &lim);
     }
 
     return true;
@@ -574,6 +575,7 @@ vc_load_text(const vc_load_options_t *o, const vc_load_sum_t *sum,
     double seconds)
 {
     int                    i;
+    char                   latency[128];
     const vc_load_sum_t   *s;
     const vc_histogram_t  *h;
 
@@ -592,11 +594,9 @@ vc_load_text(const vc_load_options_t *o, const vc_load_sum_t *sum,
         h = &sum[i].latency;
 
         if (h->total != 0 && (i == VC_LOAD_MODES || o->mode == VC_MODE_MIX)) {
-            printf("latency       %.2f ms (half), %.2f ms (99 %%), %.2f ms "
-                   "(all)%s%s\n",
-                   (double) vc_histogram_quantile(h, 0.5) / 1000,
-                   (double) vc_histogram_quantile(h, 0.99) / 1000,
-                   (double) h->max / 1000, i == VC_LOAD_MODES ? "" : " ",
+            vc_histogram_text(h, latency, sizeof(latency));
+            printf("latency       %s%s%s\n", latency,
+                   i == VC_LOAD_MODES ? "" : " ",
                    i == VC_LOAD_MODES ? ""
                                       : voice_mode_name((voice_mode_t) i));
         }

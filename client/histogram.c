@@ -83,6 +83,16 @@ vc_histogram_json(const vc_histogram_t *h, char *buf, size_t size)
 }
 
 
+void
+vc_histogram_text(const vc_histogram_t *h, char *buf, size_t size)
+{
+    snprintf(buf, size, "%.2f ms (half), %.2f ms (99 %%), %.2f ms (all)",
+             (double) vc_histogram_quantile(h, 0.5) / 1000,
+             (double) vc_histogram_quantile(h, 0.99) / 1000,
+             (double) h->max / 1000);
+}
+
+
 static size_t
 vc_histogram_index(uint64_t us)
 {

@@ -38,5 +38,8 @@ uint64_t vc_histogram_quantile(const vc_histogram_t *h, double share);
 /* {"p50":1.234,"p99":...,"max":...} in ms; nulls if there are no values */
 void vc_histogram_json(const vc_histogram_t *h, char *buf, size_t size);
 
+/* "0.12 ms (half), 3.40 ms (99 %), 5.60 ms (all)" */
+void vc_histogram_text(const vc_histogram_t *h, char *buf, size_t size);
+
 
 #endif /* _VC_HISTOGRAM_H_INCLUDED_ */

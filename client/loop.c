@@ -255,7 +255,8 @@ vc_heap_down(vc_loop_t *loop, size_t i, vc_timer_t *t)
     for ( ;; ) {
         child = i * 2;
 
-        if (child < loop->n && loop->heap[child + 1]->at < loop->heap[child]->at)
+        if (child < loop->n
+            && loop->heap[child + 1]->at < loop->heap[child]->at)
         {
             child++;
         }

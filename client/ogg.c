@@ -5,6 +5,8 @@
 
 #include "ogg.h"
 
+#include "little_endian.h"
+
 #include <string.h>
 
 
@@ -18,7 +20,6 @@
 
 static bool vc_ogg_flush(vc_ogg_t *ogg, uint8_t flags);
 static uint32_t vc_ogg_crc(uint32_t crc, const uint8_t *p, size_t len);
-static void vc_ogg_put(uint8_t *p, uint64_t v, int bytes);
 
 
 bool
@@ -35,12 +36,12 @@ vc_ogg_start(vc_ogg_t *ogg, FILE *file, uint32_t serial, unsigned channels)
     memcpy(head, "OpusHead", 8);
     head[8] = 1;
     head[9] = (uint8_t) channels;
-    vc_ogg_put(head + 12, 48000, 4);
+    vc_put_le(head + 12, 48000, 4);
 
     /* section 5.2: a vendor and no comments */
     memset(tags, 0, sizeof(tags));
     memcpy(tags, "OpusTags", 8);
-    vc_ogg_put(tags + 8, 8, 4);
+    vc_put_le(tags + 8, 8, 4);
     memcpy(tags + 12, "voicectl", 8);
 
     return vc_ogg_write(ogg, head, sizeof(head), 0)
@@ -103,16 +104,16 @@ vc_ogg_flush(vc_ogg_t *ogg, uint8_t flags)
     memset(head, 0, VC_OGG_HEADER);
     memcpy(head, "OggS", 4);
     head[5] = flags;
-    vc_ogg_put(head + 6, ogg->granule, 8);
-    vc_ogg_put(head + 14, ogg->serial, 4);
-    vc_ogg_put(head + 18, ogg->page++, 4);
+    vc_put_le(head + 6, ogg->granule, 8);
+    vc_put_le(head + 14, ogg->serial, 4);
+    vc_put_le(head + 18, ogg->page++, 4);
     head[26] = (uint8_t) ogg->nsegments;
     memcpy(head + VC_OGG_HEADER, ogg->segment, ogg->nsegments);
     head_len = VC_OGG_HEADER + ogg->nsegments;
 
     crc = vc_ogg_crc(0, head, head_len);
     crc = vc_ogg_crc(crc, ogg->body, ogg->len);
-    vc_ogg_put(head + 22, crc, 4);
+    vc_put_le(head + 22, crc, 4);
 
     written = fwrite(head, 1, head_len, ogg->file) == head_len
               && fwrite(ogg->body, 1, ogg->len, ogg->file) == ogg->len;
@@ -141,15 +142,4 @@ vc_ogg_crc(uint32_t crc, const uint8_t *p, size_t len)
     }
 
     return crc;
-}
-
-
-static void
-vc_ogg_put(uint8_t *p, uint64_t v, int bytes)
-{
-    int  i;
-
-    for (i = 0; i < bytes; i++) {
-        p[i] = (uint8_t) (v >> (8 * i));
-    }
 }

@@ -370,10 +370,16 @@ vc_client_message(vc_client_t *c, const voice_server_msg_t *msg)
         vc_client_resumed(c);
         break;
 
-    case VOICE_OP_HEARTBEAT_ACK:
     case VOICE_OP_HEARTBEAT:
-        /* version 1 is answered by op 3; a request of later ones is not
-           answered at once, as the next beat is never far */
+        /* an answer in version 1, a request since */
+        if (c->conf.version > 1) {
+            c->beat_at = vc_now();
+            break;
+        }
+
+        /* fall through */
+
+    case VOICE_OP_HEARTBEAT_ACK:
         c->unacked = 0;
         c->rtt = vc_now() - c->beat_sent;
         break;

@@ -9,6 +9,8 @@
 
 #include "voice_client.h"
 
+#include "little_endian.h"
+
 #include "voice_discovery.h"
 #include "voice_packet.h"
 
@@ -137,13 +139,9 @@ vc_client_discover(vc_client_t *c, uint64_t now)
 void
 vc_client_keepalive(vc_client_t *c, uint64_t now)
 {
-    int       i;
-    uint8_t   pkt[VOICE_KEEPALIVE_LEN];
+    uint8_t  pkt[VOICE_KEEPALIVE_LEN];
 
-    for (i = 0; i < VOICE_KEEPALIVE_LEN; i++) {
-        pkt[i] = (uint8_t) (c->keepalives >> (8 * i));
-    }
-
+    vc_put_le(pkt, c->keepalives, sizeof(pkt));
     vc_udp_write(c, pkt, sizeof(pkt));
     c->keepalives++;
     c->keepalive_at = now + VC_KEEPALIVE_EVERY;

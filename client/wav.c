@@ -5,6 +5,8 @@
 
 #include "wav.h"
 
+#include "little_endian.h"
+
 #include <string.h>
 
 
@@ -18,25 +20,6 @@
 
 static bool vc_wav_format(vc_wav_t *wav, const uint8_t *fmt,
     const char **why);
-
-
-static uint32_t
-vc_wav_u32(const uint8_t *p)
-{
-    return (uint32_t) p[0] | (uint32_t) p[1] << 8 | (uint32_t) p[2] << 16
-           | (uint32_t) p[3] << 24;
-}
-
-
-static void
-vc_wav_put(uint8_t *p, uint32_t v, int bytes)
-{
-    int  i;
-
-    for (i = 0; i < bytes; i++) {
-        p[i] = (uint8_t) (v >> (8 * i));
-    }
-}
 
 
 bool
@@ -58,7 +41,7 @@ vc_wav_read_header(vc_wav_t *wav, FILE *file, const char **why)
     }
 
     while (fread(head, 1, 8, file) == 8) {
-        len = vc_wav_u32(head + 4);
+        len = vc_get_le32(head + 4);
 
         if (memcmp(head, "data", 4) == 0) {
             wav->left = len;
@@ -92,10 +75,10 @@ vc_wav_format(vc_wav_t *wav, const uint8_t *fmt, const char **why)
 {
     unsigned  tag, bits;
 
-    tag = vc_wav_u32(fmt) & 0xFFFF;
-    wav->channels = vc_wav_u32(fmt) >> 16;
-    wav->rate = vc_wav_u32(fmt + 4);
-    bits = vc_wav_u32(fmt + 12) >> 16;
+    tag = vc_get_le32(fmt) & 0xFFFF;
+    wav->channels = vc_get_le32(fmt) >> 16;
+    wav->rate = vc_get_le32(fmt + 4);
+    bits = vc_get_le32(fmt + 12) >> 16;
 
     if ((tag != VC_WAV_PCM && tag != VC_WAV_EXTENSIBLE) || bits != 16) {
         *why = "expected samples of 16-bit PCM";
@@ -153,13 +136,13 @@ vc_wav_write_header(vc_wav_t *wav, FILE *file, uint32_t rate,
     wav->channels = channels;
 
     memcpy(h, "RIFF\0\0\0\0WAVEfmt ", 16);
-    vc_wav_put(h + 16, VC_WAV_FMT, 4);
-    vc_wav_put(h + 20, VC_WAV_PCM, 2);
-    vc_wav_put(h + 22, channels, 2);
-    vc_wav_put(h + 24, rate, 4);
-    vc_wav_put(h + 28, rate * channels * 2, 4);
-    vc_wav_put(h + 32, channels * 2, 2);
-    vc_wav_put(h + 34, 16, 2);
+    vc_put_le(h + 16, VC_WAV_FMT, 4);
+    vc_put_le(h + 20, VC_WAV_PCM, 2);
+    vc_put_le(h + 22, channels, 2);
+    vc_put_le(h + 24, rate, 4);
+    vc_put_le(h + 28, rate * channels * 2, 4);
+    vc_put_le(h + 32, channels * 2, 2);
+    vc_put_le(h + 34, 16, 2);
     memcpy(h + 36, "data\0\0\0\0", 8);
 
     return fwrite(h, 1, sizeof(h), file) == sizeof(h);
@@ -178,7 +161,7 @@ vc_wav_write(vc_wav_t *wav, const int16_t *pcm, size_t n)
         k = values < VC_WAV_CHUNK ? values : VC_WAV_CHUNK;
 
         for (i = 0; i < k; i++) {
-            vc_wav_put(buf + 2 * i, (uint16_t) pcm[i], 2);
+            vc_put_le(buf + 2 * i, (uint16_t) pcm[i], 2);
         }
 
         if (fwrite(buf, 2, k, wav->file) != k) {
@@ -199,14 +182,14 @@ vc_wav_finish(vc_wav_t *wav)
 {
     uint8_t  len[4];
 
-    vc_wav_put(len, wav->written + VC_WAV_HEADER - 8, 4);
+    vc_put_le(len, wav->written + VC_WAV_HEADER - 8, 4);
     if (fseek(wav->file, 4, SEEK_SET) == -1
         || fwrite(len, 1, 4, wav->file) != 4)
     {
         return false;
     }
 
-    vc_wav_put(len, wav->written, 4);
+    vc_put_le(len, wav->written, 4);
 
     return fseek(wav->file, VC_WAV_HEADER - 4, SEEK_SET) == 0
            && fwrite(len, 1, 4, wav->file) == 4;
