@@ -311,7 +311,8 @@ typedef struct {
 
 typedef struct {
     const voice_dir_guild_t          *guild;
-    const voice_shape_state_t        *state;      /* that it may see */
+    const voice_shape_state_t        *state;      /* that it may see; quicker
+                                                     in order of user ids */
     size_t                            nstates;
     bool                              directory;  /* all of the directory's
                                                      members, and then */
@@ -356,7 +357,7 @@ void voice_gateway_channel_d(voice_buf_t *b, uint64_t guild_id,
     const voice_dir_channel_t *channel);
 
 /* GUILD_ROLE_CREATE and _UPDATE; _DELETE */
-void voice_gateway_role_d(voice_buf_t *b, const voice_dir_guild_t *guild,
+void voice_gateway_role_d(voice_buf_t *b, uint64_t guild_id,
     const voice_dir_role_t *role);
 void voice_gateway_role_delete_d(voice_buf_t *b, uint64_t guild_id,
     uint64_t role_id);

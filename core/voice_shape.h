@@ -53,8 +53,11 @@ void voice_shape_user(voice_buf_t *b, const voice_dir_user_t *user,
 void voice_shape_member(voice_buf_t *b, const voice_dir_member_t *member,
     bool mute, bool deaf);
 
-void voice_shape_role(voice_buf_t *b, const voice_dir_guild_t *guild,
-    const voice_dir_role_t *role);
+/* The keys alone, without braces, for an object that has more. */
+void voice_shape_member_keys(voice_buf_t *b, const voice_dir_member_t *member,
+    bool mute, bool deaf);
+
+void voice_shape_role(voice_buf_t *b, const voice_dir_role_t *role);
 
 /* guild_id: 0 leaves the key out, as inside of GUILD_CREATE */
 void voice_shape_channel(voice_buf_t *b, const voice_dir_channel_t *channel,
@@ -118,7 +121,7 @@ typedef enum {
     VOICE_REST_WRONG_CHANNEL_TYPE,     /* 400, 50024 */
     VOICE_REST_INVALID_FORM,           /* 400, 50035, names a field */
     VOICE_REST_INVALID_JSON,           /* 400, 50109 */
-    VOICE_REST_CHANNEL_FULL,           /* 400, 50048 */
+    VOICE_REST_CHANNEL_FULL,           /* 400 */
     VOICE_REST_UNAVAILABLE,            /* 503 */
     VOICE_REST_ERRORS
 } voice_rest_error_t;
