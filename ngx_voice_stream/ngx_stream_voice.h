@@ -5,8 +5,9 @@
  *
  *   receive    recvmmsg, what it is, whose it is, open
  *   control    discovery, keep-alives, RTCP
- *   forward    policy, fan-out of the room, seal
+ *   forward    fan-out of the room, seal
  *   send       queues by socket, sendmmsg
+ *   window     reading by the clock where packets come singly
  *   fanout     a room's receivers, copied from the zone
  *   peer       keys and nonces of sessions, prepared
  */
@@ -26,7 +27,8 @@
 #include "voice_route.h"
 
 
-#define NGX_VOICE_BATCH          64        /* datagrams a system call */
+#define NGX_VOICE_BATCH          64        /* datagrams read at once */
+#define NGX_VOICE_QUEUE          256       /* datagrams sent at once */
 #define NGX_VOICE_BUFFER         1600      /* one datagram, sealed */
 #define NGX_VOICE_CONTROL        64        /* room for a pktinfo message */
 #define NGX_VOICE_HELD           64        /* packets */
@@ -48,15 +50,31 @@ typedef struct {
 } ngx_voice_sockaddr_t;
 
 
-/* Packets that wait for a sendmmsg(). */
+/*
+ * Datagrams that wait for a sendmmsg().  Those that stand side by side, have
+ * one receiver and one length leave as one message (UDP_SEGMENT).
+ */
 typedef struct {
     ngx_uint_t                 n;
-    struct mmsghdr             msg[NGX_VOICE_BATCH];
-    struct iovec               iov[NGX_VOICE_BATCH];
-    ngx_voice_sockaddr_t       name[NGX_VOICE_BATCH];
-    _Alignas(8) u_char         control[NGX_VOICE_BATCH][NGX_VOICE_CONTROL];
-    _Alignas(64) u_char        buf[NGX_VOICE_BATCH][NGX_VOICE_BUFFER];
+    uint16_t                   len[NGX_VOICE_QUEUE];       /* 0: none */
+    uint32_t                   receiver[NGX_VOICE_QUEUE];  /* 0: a reply */
+    ngx_voice_sockaddr_t       name[NGX_VOICE_QUEUE];
+    voice_addr_t               local[NGX_VOICE_QUEUE];
+
+    struct mmsghdr             msg[NGX_VOICE_QUEUE];       /* made of them */
+    struct iovec               iov[NGX_VOICE_QUEUE];
+    uint16_t                   first[NGX_VOICE_QUEUE];
+    _Alignas(8) u_char         control[NGX_VOICE_QUEUE][NGX_VOICE_CONTROL];
+
+    _Alignas(64) u_char        buf[NGX_VOICE_QUEUE][NGX_VOICE_BUFFER];
 } ngx_voice_queue_t;
+
+
+typedef enum {
+    NGX_VOICE_WINDOW_AUTO = 0,
+    NGX_VOICE_WINDOW_OFF,
+    NGX_VOICE_WINDOW_ON
+} ngx_voice_window_e;
 
 
 typedef struct ngx_voice_relay_s  ngx_voice_relay_t;
@@ -66,8 +84,19 @@ typedef struct {
     ngx_voice_relay_t         *relay;
     ngx_connection_t          *connection;    /* NULL: closed */
     voice_addr_t               local;         /* IP zeros: wildcard */
-    unsigned                   wildcard:1;
     ngx_voice_queue_t         *queue;
+    unsigned                   wildcard:1;
+    unsigned                   segment:1;     /* UDP_SEGMENT is of use */
+
+    /* the batch window, see ngx_stream_voice_window.c */
+    unsigned                   polling:1;
+    ngx_uint_t                 window;        /* ngx_voice_window_e */
+    ngx_uint_t                 event;         /* flags of ngx_add_event() */
+    ngx_event_t                timer;
+    uint64_t                   since;         /* ms */
+    ngx_uint_t                 reads;
+    ngx_uint_t                 packets;
+    ngx_uint_t                 idle;
 } ngx_voice_socket_t;
 
 
@@ -125,6 +154,18 @@ typedef struct {
 } ngx_voice_held_t;
 
 
+/* A packet on its way out. */
+typedef struct {
+    ngx_voice_fanout_t        *fanout;        /* NULL: is on its way */
+    uint32_t                   gen;           /* of the room */
+    uint32_t                   sender;        /* session index */
+    uint32_t                   announced;     /* number of its announcement */
+    u_char                     header[VOICE_RTP_HEADER_LEN];
+    const u_char              *payload;
+    size_t                     len;
+} ngx_voice_packet_t;
+
+
 /* A datagram in hand. */
 typedef struct {
     u_char                    *data;
@@ -152,6 +193,9 @@ struct ngx_voice_relay_s {
 
     voice_limit_t              by_address;    /* of unknown sources */
     voice_limit_t              by_ip;
+
+    ngx_voice_packet_t         packet[NGX_VOICE_BATCH];    /* accepted */
+    ngx_uint_t                 npackets;
 
     voice_id_t                 talker[NGX_VOICE_TALKERS];
     ngx_uint_t                 ntalkers;
@@ -185,6 +229,9 @@ void ngx_stream_voice_steer_end(ngx_cycle_t *cycle, ngx_listening_t *last);
 /* receive */
 
 void ngx_voice_receive_handler(ngx_event_t *rev);
+
+/* Reads and serves what there is, within bounds; gives the number. */
+ngx_uint_t ngx_voice_receive_read(ngx_voice_socket_t *sock);
 void ngx_voice_receive_init(ngx_voice_relay_t *r);
 void ngx_voice_time_update(ngx_voice_relay_t *r);
 
@@ -206,11 +253,23 @@ void ngx_voice_control_report(ngx_voice_relay_t *r, voice_session_t *s,
 ngx_uint_t ngx_voice_control_allowed(ngx_voice_relay_t *r,
     const voice_addr_t *remote);
 
+/* window */
+
+/* After n datagrams by an event: whether to read by the clock from now on. */
+void ngx_voice_window_update(ngx_voice_socket_t *sock, ngx_uint_t n);
+void ngx_voice_window_stop(ngx_voice_socket_t *sock);
+void ngx_voice_window_handler(ngx_event_t *ev);
+
 /* forward */
 
-/* An accepted packet to the room of its sender. */
+/*
+ * Takes an accepted packet for the room of its sender.  It is sent by
+ * ngx_voice_forward_flush(), until when payload must stay.
+ */
 void ngx_voice_forward(ngx_voice_relay_t *r, voice_session_t *s,
     const voice_rtp_t *rtp, const u_char *payload, size_t len);
+
+void ngx_voice_forward_flush(ngx_voice_relay_t *r);
 
 /* Sends the silence that ends streams which the server has cut. */
 void ngx_voice_forward_cuts(ngx_voice_relay_t *r);
@@ -238,11 +297,13 @@ void ngx_voice_peer_sweep_handler(ngx_event_t *ev);
 /* send */
 
 /*
- * A free place in the queue of a socket, addressed; the caller writes buf[i]
- * and then sets iov[i].iov_len.  NGX_BUSY: the queue is full, flush it.
+ * n free places side by side in the queue of a socket, addressed, for one
+ * receiver (its session index + 1, or 0); gives the first.  The caller writes
+ * buf[i] and sets len[i].  NGX_BUSY: there are not so many, flush it.
  */
-ngx_int_t ngx_voice_send_slot(ngx_voice_socket_t *sock,
-    const ngx_voice_sockaddr_t *remote, const voice_addr_t *local);
+ngx_int_t ngx_voice_send_slots(ngx_voice_socket_t *sock, ngx_uint_t n,
+    uint32_t receiver, const ngx_voice_sockaddr_t *remote,
+    const voice_addr_t *local);
 
 void ngx_voice_send_flush(ngx_voice_relay_t *r, ngx_voice_socket_t *sock);
 void ngx_voice_send_flush_all(ngx_voice_relay_t *r);

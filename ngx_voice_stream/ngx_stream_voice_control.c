@@ -241,11 +241,11 @@ ngx_voice_control_report(ngx_voice_relay_t *r, voice_session_t *s,
 
     ngx_voice_addr_to(&sa, &remote);
 
-    i = ngx_voice_send_slot(sock, &sa, &local);
+    i = ngx_voice_send_slots(sock, 1, 0, &sa, &local);
 
     if (i == NGX_BUSY) {
         ngx_voice_send_flush(r, sock);
-        i = ngx_voice_send_slot(sock, &sa, &local);
+        i = ngx_voice_send_slots(sock, 1, 0, &sa, &local);
     }
 
     to.key = &peer->key;
@@ -253,6 +253,6 @@ ngx_voice_control_report(ngx_voice_relay_t *r, voice_session_t *s,
 
     voice_crypto_seal_rtcp(rr, VOICE_RTCP_RR_LEN, &to);
 
-    sock->queue->iov[i].iov_len = to.out_len;
+    sock->queue->len[i] = to.out_len;
     ngx_voice_count(r, RTCP_REPORTS);
 }

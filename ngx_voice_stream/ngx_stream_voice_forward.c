@@ -6,36 +6,35 @@
 #include "ngx_stream_voice.h"
 
 
-/* A packet on its way out. */
-typedef struct {
-    u_char               header[VOICE_RTP_HEADER_LEN];
-    const u_char        *payload;
-    size_t               len;
-    uint32_t             sender;        /* session index: not a receiver */
-    uint32_t             announced;     /* number of its announcement */
-} ngx_voice_packet_t;
-
-
-/* Its receivers that are sealed together. */
+/*
+ * Receivers that are served together: as many as have places in their
+ * sockets' queues, each one's packets side by side.
+ */
 typedef struct {
     ngx_uint_t           n;
-    struct iovec        *iov[NGX_VOICE_BATCH];
-    voice_crypto_to_t    to[NGX_VOICE_BATCH];
-} ngx_voice_seal_t;
+    ngx_voice_target_t  *target[NGX_VOICE_QUEUE];
+    ngx_uint_t           slot[NGX_VOICE_QUEUE];   /* for its next packet */
+} ngx_voice_chunk_t;
 
 
 static void ngx_voice_forward_fanout(ngx_voice_relay_t *r,
-    ngx_voice_fanout_t *f, const ngx_voice_packet_t *p);
+    ngx_voice_fanout_t *f, const ngx_voice_packet_t **pkt, ngx_uint_t n);
 static void ngx_voice_forward_mode(ngx_voice_relay_t *r,
     ngx_voice_fanout_t *f, voice_mode_t mode, uint32_t from,
+    const ngx_voice_packet_t **pkt, ngx_uint_t n);
+static ngx_uint_t ngx_voice_forward_due(ngx_voice_fanout_t *f,
+    const ngx_voice_target_t *t, const ngx_voice_packet_t *p);
+static void ngx_voice_forward_chunk(ngx_voice_relay_t *r,
+    ngx_voice_fanout_t *f, voice_mode_t mode, ngx_voice_chunk_t *c,
+    const ngx_voice_packet_t **pkt, ngx_uint_t n);
+static void ngx_voice_forward_seal(ngx_voice_relay_t *r,
+    ngx_voice_fanout_t *f, voice_mode_t mode, ngx_voice_chunk_t *c,
     const ngx_voice_packet_t *p);
-static void ngx_voice_forward_seal(ngx_voice_relay_t *r, voice_mode_t mode,
-    const ngx_voice_packet_t *p, ngx_voice_seal_t *seal);
 static ngx_uint_t ngx_voice_forward_must_hold(ngx_voice_relay_t *r,
     ngx_voice_fanout_t *f, const voice_session_t *s);
 static void ngx_voice_forward_hold(ngx_voice_relay_t *r, voice_session_t *s,
     const voice_rtp_t *rtp, const u_char *payload, size_t len);
-static void ngx_voice_forward_now(ngx_voice_relay_t *r, ngx_voice_fanout_t *f,
+static void ngx_voice_forward_add(ngx_voice_relay_t *r, ngx_voice_fanout_t *f,
     voice_session_t *s, const voice_rtp_t *rtp, const u_char *payload,
     size_t len);
 
@@ -81,17 +80,23 @@ ngx_voice_forward(ngx_voice_relay_t *r, voice_session_t *s,
     }
 
     ngx_voice_count(r, RX_ACCEPTED);
-    ngx_voice_forward_now(r, f, s, rtp, payload, len);
+    ngx_voice_forward_add(r, f, s, rtp, payload, len);
 }
 
 
 static void
-ngx_voice_forward_now(ngx_voice_relay_t *r, ngx_voice_fanout_t *f,
+ngx_voice_forward_add(ngx_voice_relay_t *r, ngx_voice_fanout_t *f,
     voice_session_t *s, const voice_rtp_t *rtp, const u_char *payload,
     size_t len)
 {
-    voice_rtp_t         out;
-    ngx_voice_packet_t  p;
+    voice_rtp_t          out;
+    ngx_voice_packet_t  *p;
+
+    if (r->npackets == NGX_VOICE_BATCH) {
+        ngx_voice_forward_flush(r);
+    }
+
+    p = &r->packet[r->npackets++];
 
     /* towards clients always the bare header: what all of them understand */
 
@@ -101,20 +106,63 @@ ngx_voice_forward_now(ngx_voice_relay_t *r, ngx_voice_fanout_t *f,
     out.seq = rtp->seq;
     out.timestamp = rtp->timestamp;
 
-    voice_rtp_write(p.header, &out);
+    voice_rtp_write(p->header, &out);
 
-    p.payload = payload;
-    p.len = len;
-    p.sender = s - r->zone->session;
-    p.announced = atomic_load_explicit(&s->announced, memory_order_relaxed);
+    p->fanout = f;
+    p->gen = f->gen;
+    p->payload = payload;
+    p->len = len;
+    p->sender = s - r->zone->session;
+    p->announced = atomic_load_explicit(&s->announced, memory_order_relaxed);
+}
 
-    ngx_voice_forward_fanout(r, f, &p);
+
+/*
+ * Room by room, for then a receiver's packets are made side by side and
+ * leave in one message.
+ */
+
+void
+ngx_voice_forward_flush(ngx_voice_relay_t *r)
+{
+    ngx_uint_t                 i, k, n;
+    ngx_voice_fanout_t        *f;
+    const ngx_voice_packet_t  *pkt[NGX_VOICE_BATCH];
+
+    for (i = 0; i < r->npackets; i++) {
+        f = r->packet[i].fanout;
+
+        if (f == NULL) {
+            continue;
+        }
+
+        n = 0;
+
+        for (k = i; k < r->npackets; k++) {
+
+            if (r->packet[k].fanout != f) {
+                continue;
+            }
+
+            r->packet[k].fanout = NULL;
+
+            /* the slot may have got another room since */
+
+            if (r->packet[k].gen == f->gen) {
+                pkt[n++] = &r->packet[k];
+            }
+        }
+
+        ngx_voice_forward_fanout(r, f, pkt, n);
+    }
+
+    r->npackets = 0;
 }
 
 
 static void
 ngx_voice_forward_fanout(ngx_voice_relay_t *r, ngx_voice_fanout_t *f,
-    const ngx_voice_packet_t *p)
+    const ngx_voice_packet_t **pkt, ngx_uint_t n)
 {
     uint32_t      from;
     voice_mode_t  mode;
@@ -127,7 +175,7 @@ ngx_voice_forward_fanout(ngx_voice_relay_t *r, ngx_voice_fanout_t *f,
 
     for (mode = 0; mode < VOICE_MODE_COUNT; mode++) {
         if (from < f->end[mode]) {
-            ngx_voice_forward_mode(r, f, mode, from, p);
+            ngx_voice_forward_mode(r, f, mode, from, pkt, n);
         }
 
         from = f->end[mode];
@@ -137,87 +185,134 @@ ngx_voice_forward_fanout(ngx_voice_relay_t *r, ngx_voice_fanout_t *f,
 
 static void
 ngx_voice_forward_mode(ngx_voice_relay_t *r, ngx_voice_fanout_t *f,
-    voice_mode_t mode, uint32_t from, const ngx_voice_packet_t *p)
+    voice_mode_t mode, uint32_t from, const ngx_voice_packet_t **pkt,
+    ngx_uint_t n)
 {
     uint32_t             i;
     ngx_int_t            slot;
-    ngx_voice_seal_t     seal;
-    voice_crypto_to_t   *to;
+    ngx_uint_t           k, due;
+    ngx_voice_chunk_t    c;
     ngx_voice_target_t  *t;
 
-    seal.n = 0;
+    c.n = 0;
 
     for (i = from; i < f->end[mode]; i++) {
         t = &f->target[i];
+        due = 0;
 
-        if (t->index == p->sender) {
-            continue;
+        for (k = 0; k < n; k++) {
+            due += ngx_voice_forward_due(f, t, pkt[k]);
+
+            if (pkt[k]->sender != t->index
+                && !ngx_voice_forward_due(f, t, pkt[k]))
+            {
+                ngx_voice_count(r, SKIP_UNANNOUNCED);
+            }
         }
 
-        if (f->pending && ngx_voice_target_waits(t, p->announced)) {
-            ngx_voice_count(r, SKIP_UNANNOUNCED);
+        if (due == 0) {
             continue;
         }
 
         if (t->socket == NULL) {
-            ngx_voice_count(r, SKIP_SOCKET);
+            ngx_voice_count_n(r, SKIP_SOCKET, due);
             continue;
         }
 
-        to = &seal.to[seal.n];
+        slot = ngx_voice_send_slots(t->socket, due, t->index + 1, &t->remote,
+                                    &t->local);
 
-        if (ngx_voice_peer_nonce(r, t->peer, t->session, to->nonce)
+        if (slot == NGX_BUSY) {
+            ngx_voice_forward_chunk(r, f, mode, &c, pkt, n);
+            ngx_voice_send_flush(r, t->socket);
+
+            slot = ngx_voice_send_slots(t->socket, due, t->index + 1,
+                                        &t->remote, &t->local);
+        }
+
+        c.target[c.n] = t;
+        c.slot[c.n++] = slot;
+
+        if (c.n == NGX_VOICE_QUEUE) {
+            ngx_voice_forward_chunk(r, f, mode, &c, pkt, n);
+        }
+    }
+
+    ngx_voice_forward_chunk(r, f, mode, &c, pkt, n);
+}
+
+
+/* Whether a packet is for a receiver: not its own, and known by now. */
+
+static ngx_uint_t
+ngx_voice_forward_due(ngx_voice_fanout_t *f, const ngx_voice_target_t *t,
+    const ngx_voice_packet_t *p)
+{
+    return t->index != p->sender
+           && !(f->pending && ngx_voice_target_waits(t, p->announced));
+}
+
+
+static void
+ngx_voice_forward_chunk(ngx_voice_relay_t *r, ngx_voice_fanout_t *f,
+    voice_mode_t mode, ngx_voice_chunk_t *c, const ngx_voice_packet_t **pkt,
+    ngx_uint_t n)
+{
+    ngx_uint_t  k;
+
+    if (c->n != 0) {
+        for (k = 0; k < n; k++) {
+            ngx_voice_forward_seal(r, f, mode, c, pkt[k]);
+        }
+    }
+
+    c->n = 0;
+}
+
+
+/* One packet for all receivers of a chunk. */
+
+static void
+ngx_voice_forward_seal(ngx_voice_relay_t *r, ngx_voice_fanout_t *f,
+    voice_mode_t mode, ngx_voice_chunk_t *c, const ngx_voice_packet_t *p)
+{
+    ngx_uint_t           i, n, slot;
+    uint16_t            *len[NGX_VOICE_QUEUE];
+    voice_crypto_to_t    to[NGX_VOICE_QUEUE];
+    ngx_voice_target_t  *t;
+
+    n = 0;
+
+    for (i = 0; i < c->n; i++) {
+        t = c->target[i];
+
+        if (!ngx_voice_forward_due(f, t, p)) {
+            continue;
+        }
+
+        slot = c->slot[i]++;
+
+        if (ngx_voice_peer_nonce(r, t->peer, t->session, to[n].nonce)
             != NGX_OK)
         {
             ngx_voice_count(r, SKIP_NONCE);
             continue;
         }
 
-        slot = ngx_voice_send_slot(t->socket, &t->remote, &t->local);
-
-        if (slot == NGX_BUSY) {
-            u_char  nonce[VOICE_NONCE4_LEN];
-
-            ngx_memcpy(nonce, to->nonce, VOICE_NONCE4_LEN);
-
-            ngx_voice_forward_seal(r, mode, p, &seal);
-            ngx_voice_send_flush(r, t->socket);
-
-            to = &seal.to[0];
-            ngx_memcpy(to->nonce, nonce, VOICE_NONCE4_LEN);
-            slot = ngx_voice_send_slot(t->socket, &t->remote, &t->local);
-        }
-
-        to->key = &t->peer->key;
-        to->out = t->socket->queue->buf[slot];
-        seal.iov[seal.n++] = &t->socket->queue->iov[slot];
-
-        if (seal.n == NGX_VOICE_BATCH) {
-            ngx_voice_forward_seal(r, mode, p, &seal);
-        }
+        to[n].key = &t->peer->key;
+        to[n].out = t->socket->queue->buf[slot];
+        len[n++] = &t->socket->queue->len[slot];
     }
 
-    ngx_voice_forward_seal(r, mode, p, &seal);
-}
-
-
-static void
-ngx_voice_forward_seal(ngx_voice_relay_t *r, voice_mode_t mode,
-    const ngx_voice_packet_t *p, ngx_voice_seal_t *seal)
-{
-    ngx_uint_t  i;
-
     voice_crypto_seal_rtp(mode, p->header, VOICE_RTP_HEADER_LEN, p->payload,
-                          p->len, seal->to, seal->n);
+                          p->len, to, n);
 
-    for (i = 0; i < seal->n; i++) {
-        seal->iov[i]->iov_len = seal->to[i].out_len;
+    for (i = 0; i < n; i++) {
+        *len[i] = to[i].out_len;
     }
 
     voice_metric_add(r->metrics, VOICE_M_SEALED_AEAD_AES256_GCM_RTPSIZE + mode,
-                     seal->n);
-
-    seal->n = 0;
+                     n);
 }
 
 
@@ -320,10 +415,11 @@ ngx_voice_forward_held_handler(ngx_event_t *ev)
         }
 
         ngx_voice_count(r, RX_ACCEPTED);
-        ngx_voice_forward_now(r, f, s, &h->rtp, h->payload, h->len);
+        ngx_voice_forward_add(r, f, s, &h->rtp, h->payload, h->len);
         r->held_tail++;
     }
 
+    ngx_voice_forward_flush(r);
     ngx_voice_send_flush_all(r);
 }
 
@@ -331,10 +427,11 @@ ngx_voice_forward_held_handler(ngx_event_t *ev)
 static void
 ngx_voice_forward_silence(ngx_voice_relay_t *r, const voice_cut_t *cut)
 {
-    ngx_uint_t           i;
-    voice_rtp_t          rtp;
-    ngx_voice_fanout_t  *f;
-    ngx_voice_packet_t   p;
+    ngx_uint_t                 i;
+    voice_rtp_t                rtp;
+    ngx_voice_fanout_t        *f;
+    ngx_voice_packet_t         silence[VOICE_OPUS_SILENCE_COUNT];
+    const ngx_voice_packet_t  *pkt[VOICE_OPUS_SILENCE_COUNT];
 
     f = ngx_voice_fanout_get(r, cut->room);
     if (f == NULL) {
@@ -345,19 +442,21 @@ ngx_voice_forward_silence(ngx_voice_relay_t *r, const voice_cut_t *cut)
     rtp.pt = VOICE_RTP_PT_OPUS;
     rtp.ssrc = cut->ssrc;
 
-    p.payload = (const u_char *) VOICE_OPUS_SILENCE;
-    p.len = VOICE_OPUS_SILENCE_LEN;
-    p.sender = cut->session;
-    p.announced = 0;            /* who doesn't know the SSRC drops it */
+    for (i = 0; i < VOICE_OPUS_SILENCE_COUNT; i++) {
+        rtp.seq = (uint16_t) (cut->ext_seq + i + 1);
+        rtp.timestamp = cut->timestamp + (i + 1) * VOICE_RTP_OPUS_TICKS;
 
-    for (i = 1; i <= VOICE_OPUS_SILENCE_COUNT; i++) {
-        rtp.seq = (uint16_t) (cut->ext_seq + i);
-        rtp.timestamp = cut->timestamp + i * VOICE_RTP_OPUS_TICKS;
+        voice_rtp_write(silence[i].header, &rtp);
 
-        voice_rtp_write(p.header, &rtp);
-        ngx_voice_forward_fanout(r, f, &p);
-        ngx_voice_count(r, SILENCE);
+        silence[i].payload = (const u_char *) VOICE_OPUS_SILENCE;
+        silence[i].len = VOICE_OPUS_SILENCE_LEN;
+        silence[i].sender = cut->session;
+        silence[i].announced = 0;   /* who doesn't know the SSRC drops it */
+        pkt[i] = &silence[i];
     }
+
+    ngx_voice_forward_fanout(r, f, pkt, VOICE_OPUS_SILENCE_COUNT);
+    ngx_voice_count_n(r, SILENCE, VOICE_OPUS_SILENCE_COUNT);
 }
 
 

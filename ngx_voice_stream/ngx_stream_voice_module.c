@@ -8,6 +8,8 @@
 #include <ngx_event.h>
 #include <ngx_stream.h>
 
+#include <stddef.h>
+
 #include "ngx_stream_voice.h"
 
 
@@ -24,13 +26,17 @@
 
 
 typedef struct {
-    ngx_flag_t           enable;
+    ngx_uint_t           enable;
+    ngx_uint_t           window;               /* ngx_voice_window_e */
+    ngx_uint_t           segment;
     voice_addr_t         advertise;            /* family 0: none given */
 } ngx_stream_voice_srv_conf_t;
 
 
 static char *ngx_stream_voice_relay(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
+static ngx_int_t ngx_stream_voice_option(ngx_stream_voice_srv_conf_t *vscf,
+    ngx_str_t *value);
 static void *ngx_stream_voice_create_srv_conf(ngx_conf_t *cf);
 static ngx_int_t ngx_stream_voice_postconfiguration(ngx_conf_t *cf);
 static void ngx_stream_voice_handler(ngx_stream_session_t *s);
@@ -49,7 +55,7 @@ static void ngx_stream_voice_wake(ngx_log_t *log);
 static ngx_command_t  ngx_stream_voice_commands[] = {
 
     { ngx_string("voice_relay"),
-      NGX_STREAM_SRV_CONF|NGX_CONF_NOARGS|NGX_CONF_TAKE1,
+      NGX_STREAM_SRV_CONF|NGX_CONF_NOARGS|NGX_CONF_TAKE123,
       ngx_stream_voice_relay,
       NGX_STREAM_SRV_CONF_OFFSET,
       0,
@@ -104,6 +110,7 @@ ngx_stream_voice_relay(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     ngx_str_t                    *value;
     ngx_addr_t                    addr;
+    ngx_uint_t                    i;
     ngx_stream_core_srv_conf_t   *cscf;
 
     if (vscf->enable) {
@@ -115,27 +122,79 @@ ngx_stream_voice_relay(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     cscf = ngx_stream_conf_get_module_srv_conf(cf, ngx_stream_core_module);
     cscf->handler = ngx_stream_voice_handler;
 
-    if (cf->args->nelts == 1) {
-        return NGX_CONF_OK;
-    }
+    vscf->segment = 1;
 
     value = cf->args->elts;
 
-    if (ngx_strncmp(value[1].data, "advertise=", 10) != 0
-        || ngx_parse_addr(cf->pool, &addr, value[1].data + 10,
-                          value[1].len - 10)
-           != NGX_OK)
-    {
+    for (i = 1; i < cf->args->nelts; i++) {
+
+        if (ngx_strncmp(value[i].data, "advertise=", 10) == 0
+            && ngx_parse_addr(cf->pool, &addr, value[i].data + 10,
+                              value[i].len - 10)
+               == NGX_OK)
+        {
+            ngx_voice_addr_from(&vscf->advertise, addr.sockaddr);
+            continue;
+        }
+
+        if (ngx_stream_voice_option(vscf, &value[i]) == NGX_OK) {
+            continue;
+        }
+
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "invalid parameter \"%V\" of \"voice_relay\", "
                            "expected advertise=ADDRESS with an IPv4 or IPv6 "
-                           "address that clients can send to", &value[1]);
+                           "address that clients can send to, "
+                           "window=auto|off|1ms, or segment=on|off",
+                           &value[i]);
         return NGX_CONF_ERROR;
     }
 
-    ngx_voice_addr_from(&vscf->advertise, addr.sockaddr);
-
     return NGX_CONF_OK;
+}
+
+
+static ngx_int_t
+ngx_stream_voice_option(ngx_stream_voice_srv_conf_t *vscf, ngx_str_t *value)
+{
+    ngx_uint_t  i;
+
+    static const struct {
+        ngx_str_t     text;
+        size_t        offset;
+        ngx_uint_t    value;
+    } option[] = {
+        { ngx_string("window=auto"),
+          offsetof(ngx_stream_voice_srv_conf_t, window),
+          NGX_VOICE_WINDOW_AUTO },
+
+        { ngx_string("window=off"),
+          offsetof(ngx_stream_voice_srv_conf_t, window),
+          NGX_VOICE_WINDOW_OFF },
+
+        { ngx_string("window=1ms"),
+          offsetof(ngx_stream_voice_srv_conf_t, window),
+          NGX_VOICE_WINDOW_ON },
+
+        { ngx_string("segment=on"),
+          offsetof(ngx_stream_voice_srv_conf_t, segment), 1 },
+
+        { ngx_string("segment=off"),
+          offsetof(ngx_stream_voice_srv_conf_t, segment), 0 }
+    };
+
+    for (i = 0; i < sizeof(option) / sizeof(option[0]); i++) {
+
+        if (value->len == option[i].text.len
+            && ngx_strncmp(value->data, option[i].text.data, value->len) == 0)
+        {
+            *(ngx_uint_t *) ((u_char *) vscf + option[i].offset)
+                = option[i].value;
+            return NGX_OK;
+        }
+    }
+
+    return NGX_DECLINED;
 }
 
 
@@ -418,6 +477,9 @@ ngx_stream_voice_take_over(ngx_cycle_t *cycle, ngx_voice_relay_t *r,
     ngx_connection_t    *c;
     ngx_voice_socket_t  *sock;
 
+    ngx_stream_voice_srv_conf_t  *vscf;
+
+    vscf = ngx_stream_voice_listening(ls);
     c = ls->connection;
 
     if (c != NULL) {
@@ -441,6 +503,15 @@ ngx_stream_voice_take_over(ngx_cycle_t *cycle, ngx_voice_relay_t *r,
     }
 
     sock->queue->n = 0;
+    sock->segment = vscf->segment;
+    sock->window = vscf->window;
+    sock->event = ls->reuseport ? 0 : NGX_EXCLUSIVE_EVENT;
+    sock->since = r->now;
+
+    sock->timer.handler = ngx_voice_window_handler;
+    sock->timer.data = sock;
+    sock->timer.log = cycle->log;
+    sock->timer.cancelable = 1;
 
     ngx_voice_addr_from(&sock->local, ls->sockaddr);
     ngx_memzero(&zero, sizeof(voice_addr_t));
@@ -470,10 +541,7 @@ ngx_stream_voice_take_over(ngx_cycle_t *cycle, ngx_voice_relay_t *r,
     c->read->channel = 1;               /* no "open socket left" alert */
     c->read->handler = ngx_voice_receive_handler;
 
-    if (ngx_add_event(c->read, NGX_READ_EVENT,
-                      ls->reuseport ? 0 : NGX_EXCLUSIVE_EVENT)
-        != NGX_OK)
-    {
+    if (ngx_add_event(c->read, NGX_READ_EVENT, sock->event) != NGX_OK) {
         ngx_close_connection(c);
         return NGX_ERROR;
     }

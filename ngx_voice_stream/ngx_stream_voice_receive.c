@@ -55,18 +55,15 @@ ngx_voice_receive_init(ngx_voice_relay_t *r)
 }
 
 
-void
-ngx_voice_receive_handler(ngx_event_t *rev)
+ngx_uint_t
+ngx_voice_receive_read(ngx_voice_socket_t *sock)
 {
-    int                  n;
-    ngx_uint_t           i, reads;
-    ngx_connection_t    *c;
-    ngx_voice_relay_t   *r;
-    ngx_voice_socket_t  *sock;
+    int                 n;
+    ngx_uint_t          i, reads, total;
+    ngx_connection_t   *c = sock->connection;
+    ngx_voice_relay_t  *r = sock->relay;
 
-    c = rev->data;
-    sock = c->data;
-    r = sock->relay;
+    total = 0;
 
     for (reads = 0; c->close || reads < NGX_VOICE_READS; reads++) {
 
@@ -83,10 +80,32 @@ ngx_voice_receive_handler(ngx_event_t *rev)
 
         ngx_voice_time_update(r);
         ngx_voice_receive_batch(r, sock, n);
+        total += n;
 
         if (n < NGX_VOICE_BATCH) {
             break;
         }
+    }
+
+    return total;
+}
+
+
+void
+ngx_voice_receive_handler(ngx_event_t *rev)
+{
+    ngx_uint_t           n;
+    ngx_connection_t    *c;
+    ngx_voice_socket_t  *sock;
+
+    c = rev->data;
+    sock = c->data;
+
+    n = ngx_voice_receive_read(sock);
+
+    if (!c->close) {
+        ngx_voice_window_update(sock, n);
+        return;
     }
 
     /*
@@ -94,10 +113,9 @@ ngx_voice_receive_handler(ngx_event_t *rev)
      * sharing it with its successor; what was queued for it is done
      */
 
-    if (c->close) {
-        sock->connection = NULL;
-        ngx_close_connection(c);
-    }
+    ngx_voice_window_stop(sock);
+    sock->connection = NULL;
+    ngx_close_connection(c);
 }
 
 
@@ -168,6 +186,7 @@ ngx_voice_receive_batch(ngx_voice_relay_t *r, ngx_voice_socket_t *sock,
     ngx_voice_count_n(r, RX_PACKETS, n);
     ngx_voice_count_n(r, RX_BYTES, bytes);
 
+    ngx_voice_forward_flush(r);
     ngx_voice_send_flush_all(r);
 
     if (r->ntalkers != 0) {

@@ -5,6 +5,16 @@
 
 #include "ngx_stream_voice.h"
 
+#include <netinet/udp.h>
+
+
+#ifndef UDP_SEGMENT
+#define UDP_SEGMENT          103
+#endif
+
+/* the kernel takes 64, and 64 KiB altogether */
+#define NGX_VOICE_SEGMENTS   32
+
 
 void
 ngx_voice_addr_from(voice_addr_t *addr, const struct sockaddr *sa)
@@ -122,38 +132,158 @@ ngx_voice_send_pktinfo(u_char *control, const voice_addr_t *local)
 
 
 ngx_int_t
-ngx_voice_send_slot(ngx_voice_socket_t *sock,
-    const ngx_voice_sockaddr_t *remote, const voice_addr_t *local)
+ngx_voice_send_slots(ngx_voice_socket_t *sock, ngx_uint_t n,
+    uint32_t receiver, const ngx_voice_sockaddr_t *remote,
+    const voice_addr_t *local)
 {
     ngx_uint_t          i;
-    struct msghdr      *hdr;
     ngx_voice_queue_t  *q = sock->queue;
 
-    if (q->n == NGX_VOICE_BATCH) {
+    if (NGX_VOICE_QUEUE - q->n < n) {
         return NGX_BUSY;
     }
 
-    i = q->n++;
-
-    q->name[i] = *remote;
-    q->iov[i].iov_base = q->buf[i];
-    q->iov[i].iov_len = 0;
-
-    hdr = &q->msg[i].msg_hdr;
-
-    hdr->msg_name = &q->name[i].u;
-    hdr->msg_namelen = remote->len;
-    hdr->msg_iov = &q->iov[i];
-    hdr->msg_iovlen = 1;
-    hdr->msg_control = NULL;
-    hdr->msg_controllen = 0;
-
-    if (sock->wildcard) {
-        hdr->msg_controllen = ngx_voice_send_pktinfo(q->control[i], local);
-        hdr->msg_control = q->control[i];
+    for (i = q->n; i < q->n + n; i++) {
+        q->len[i] = 0;
+        q->receiver[i] = receiver;
+        q->name[i] = *remote;
+        q->local[i] = *local;
     }
 
-    return i;
+    q->n += n;
+
+    return q->n - n;
+}
+
+
+/*
+ * The length of a run from place i on: one receiver, all of one size but the
+ * last, which may be smaller.
+ */
+
+static ngx_uint_t
+ngx_voice_send_run(const ngx_voice_queue_t *q, ngx_uint_t i)
+{
+    ngx_uint_t  k;
+
+    if (q->receiver[i] == 0) {
+        return 1;
+    }
+
+    for (k = i + 1; k < q->n && k - i < NGX_VOICE_SEGMENTS; k++) {
+
+        if (q->receiver[k] != q->receiver[i] || q->len[k] == 0
+            || q->len[k] > q->len[i])
+        {
+            break;
+        }
+
+        if (q->len[k] < q->len[i]) {
+            k++;
+            break;
+        }
+    }
+
+    return k - i;
+}
+
+
+/* A message of n datagrams from place i on. */
+
+static void
+ngx_voice_send_message(ngx_voice_socket_t *sock, ngx_uint_t m, ngx_uint_t i,
+    ngx_uint_t n)
+{
+    size_t              control;
+    ngx_uint_t          k;
+    struct msghdr      *hdr;
+    struct cmsghdr     *cmsg;
+    ngx_voice_queue_t  *q = sock->queue;
+
+    for (k = i; k < i + n; k++) {
+        q->iov[k].iov_base = q->buf[k];
+        q->iov[k].iov_len = q->len[k];
+    }
+
+    q->first[m] = i;
+
+    hdr = &q->msg[m].msg_hdr;
+
+    hdr->msg_name = &q->name[i].u;
+    hdr->msg_namelen = q->name[i].len;
+    hdr->msg_iov = &q->iov[i];
+    hdr->msg_iovlen = n;
+    hdr->msg_flags = 0;
+
+    control = sock->wildcard
+              ? ngx_voice_send_pktinfo(q->control[m], &q->local[i]) : 0;
+
+    if (n > 1) {
+        cmsg = (struct cmsghdr *) (q->control[m] + control);
+        cmsg->cmsg_level = IPPROTO_UDP;
+        cmsg->cmsg_type = UDP_SEGMENT;
+        cmsg->cmsg_len = CMSG_LEN(sizeof(uint16_t));
+        ngx_memcpy(CMSG_DATA(cmsg), &q->len[i], sizeof(uint16_t));
+        control += CMSG_SPACE(sizeof(uint16_t));
+    }
+
+    hdr->msg_control = control != 0 ? q->control[m] : NULL;
+    hdr->msg_controllen = control;
+}
+
+
+/* Makes messages of what is queued from place i on; gives their number. */
+
+static ngx_uint_t
+ngx_voice_send_messages(ngx_voice_socket_t *sock, ngx_uint_t i)
+{
+    ngx_uint_t          m, n;
+    ngx_voice_queue_t  *q = sock->queue;
+
+    for (m = 0; i < q->n; i += n) {
+        n = 1;
+
+        if (q->len[i] != 0) {
+            n = sock->segment ? ngx_voice_send_run(q, i) : 1;
+            ngx_voice_send_message(sock, m++, i, n);
+        }
+    }
+
+    return m;
+}
+
+
+static void
+ngx_voice_send_account(ngx_voice_relay_t *r, ngx_voice_queue_t *q,
+    ngx_uint_t from, ngx_uint_t to)
+{
+    size_t      k;
+    uint64_t    bytes;
+    ngx_uint_t  packets;
+
+    bytes = 0;
+    packets = 0;
+
+    for ( /* void */ ; from < to; from++) {
+        packets += q->msg[from].msg_hdr.msg_iovlen;
+
+        for (k = 0; k < q->msg[from].msg_hdr.msg_iovlen; k++) {
+            bytes += q->msg[from].msg_hdr.msg_iov[k].iov_len;
+        }
+    }
+
+    ngx_voice_count_n(r, TX_PACKETS, packets);
+    ngx_voice_count_n(r, TX_BYTES, bytes);
+}
+
+
+static void
+ngx_voice_send_skip(ngx_voice_relay_t *r, ngx_voice_queue_t *q,
+    ngx_uint_t from, ngx_uint_t to)
+{
+    for ( /* void */ ; from < to; from++) {
+        ngx_voice_count_n(r, SKIP_SEND, q->msg[from].msg_hdr.msg_iovlen);
+    }
 }
 
 
@@ -161,51 +291,60 @@ void
 ngx_voice_send_flush(ngx_voice_relay_t *r, ngx_voice_socket_t *sock)
 {
     int                 n;
-    uint64_t            bytes;
     ngx_err_t           err;
-    ngx_uint_t          i, done, packets;
+    ngx_uint_t          done, total;
     ngx_voice_queue_t  *q = sock->queue;
 
     done = 0;
-    packets = 0;
-    bytes = 0;
+    total = ngx_voice_send_messages(sock, 0);
 
-    while (done < q->n) {
+    while (done < total) {
 
-        n = (sock->connection != NULL)
-            ? sendmmsg(sock->connection->fd, &q->msg[done], q->n - done, 0)
-            : -1;
+        if (sock->connection == NULL) {
+            ngx_voice_send_skip(r, q, done, total);
+            break;
+        }
 
-        if (n >= 0) {
-            for (i = done; i < done + n; i++) {
-                bytes += q->iov[i].iov_len;
-            }
+        n = sendmmsg(sock->connection->fd, &q->msg[done], total - done, 0);
 
-            packets += n;
+        if (n > 0) {
+            ngx_voice_send_account(r, q, done, done + n);
             done += n;
             continue;
         }
 
         err = ngx_socket_errno;
 
-        if (sock->connection == NULL || err == NGX_EAGAIN || err == ENOBUFS) {
+        if (err == NGX_EINTR) {
+            continue;
+        }
+
+        if (err == NGX_EAGAIN || err == ENOBUFS) {
 
             /* media that waits is worth nothing */
 
-            ngx_voice_count_n(r, SKIP_SEND, q->n - done);
+            ngx_voice_send_skip(r, q, done, total);
             break;
         }
 
-        if (err != NGX_EINTR) {
-            ngx_log_debug1(NGX_LOG_DEBUG_STREAM, r->log, err,
-                           "voice sendmmsg() failed at %ui", done);
-            ngx_voice_count(r, SKIP_SEND);
-            done++;
-        }
-    }
+        if (q->msg[done].msg_hdr.msg_iovlen > 1) {
 
-    ngx_voice_count_n(r, TX_PACKETS, packets);
-    ngx_voice_count_n(r, TX_BYTES, bytes);
+            /* a device without checksum offload, say */
+
+            ngx_log_error(NGX_LOG_NOTICE, r->log, err,
+                          "voice sendmmsg() with UDP_SEGMENT failed, packets "
+                          "are sent one by one from now on");
+            sock->segment = 0;
+            total = ngx_voice_send_messages(sock, q->first[done]);
+            done = 0;
+            continue;
+        }
+
+        ngx_log_debug1(NGX_LOG_DEBUG_STREAM, r->log, err,
+                       "voice sendmmsg() failed at %ui", done);
+        ngx_voice_send_skip(r, q, done, done + 1);
+        done++;
+    }
 
     q->n = 0;
 }
@@ -233,13 +372,13 @@ ngx_voice_send_reply(ngx_voice_relay_t *r, ngx_voice_datagram_t *d,
 
     ngx_voice_addr_to(&remote, &d->remote);
 
-    i = ngx_voice_send_slot(d->socket, &remote, &d->local);
+    i = ngx_voice_send_slots(d->socket, 1, 0, &remote, &d->local);
 
     if (i == NGX_BUSY) {
         ngx_voice_send_flush(r, d->socket);
-        i = ngx_voice_send_slot(d->socket, &remote, &d->local);
+        i = ngx_voice_send_slots(d->socket, 1, 0, &remote, &d->local);
     }
 
     ngx_memcpy(d->socket->queue->buf[i], data, len);
-    d->socket->queue->iov[i].iov_len = len;
+    d->socket->queue->len[i] = len;
 }
