@@ -13,6 +13,7 @@ import { after, before, describe, test } from 'node:test';
 
 import { LIBRARIES, Library } from './lib/library.mjs';
 import { newRoom, newUser } from './lib/member.mjs';
+import { ALL_MODES } from './lib/modes.mjs';
 import { Nginx } from './lib/nginx.mjs';
 import { decode, judge, melody, readWav, snr } from './lib/opus.mjs';
 import { until } from './lib/wait.mjs';
@@ -176,6 +177,39 @@ for (const mode of ALL) {
         }
     });
 }
+
+
+describe('in modes that no library has', () => {
+    for (const mode of ALL_MODES.filter((m) => !ALL.includes(m))) {
+        test(`${mode}: voicectl hears voicectl`, async () => {
+            const nginx = await Nginx.start({ modes: [mode] });
+
+            try {
+                const room = newRoom();
+                const wav = join(nginx.dir, 'heard.wav');
+                const start = (...more) => voicectl('call',
+                    ...connection(nginx, { user: newUser(), ...room }),
+                    ...more, '--seconds', 3, '--json');
+                const calls = [start('--tone', 500, '--record', wav),
+                    start('--tone', 800)];
+                const stats = await Promise.all(calls.map((c) => c.json()));
+
+                for (const s of stats) {
+                    assert.equal(s.mode, mode);
+                    assert.ok(s.received >= 100, JSON.stringify(stats));
+                    assert.deepEqual([s.lost, s.duplicated, s.reordered,
+                        s.undecryptable], [0, 0, 0, 0]);
+                }
+
+                const heard = loudest(readWav(readFileSync(wav)), 1);
+
+                assert.ok(snr(heard.samples, 800, heard.rate) > 20);
+            } finally {
+                await nginx.stop();
+            }
+        });
+    }
+});
 
 
 describe('with the default list of modes', () => {

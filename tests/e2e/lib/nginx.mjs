@@ -32,7 +32,7 @@ const MODULES = process.env.NGINX_MODULES_DIR ?? '/usr/lib/nginx/modules';
 const MODULE = process.env.NGX_VOICE_MODULE
     ?? join(BUILD, 'ngx_voice_module.so');
 
-const SANITIZER = /(Address|Leak|Memory|Thread|UndefinedBehavior)Sanitizer|runtime error:/;
+const SANITIZER = /(Address|Leak|UndefinedBehavior)Sanitizer|runtime error:/;
 const ALARM = /\[(alert|emerg)\]/;
 
 
@@ -321,7 +321,8 @@ ${this.relays.map((r, i) => `\
         }
 
         if (this.exit) {
-            faults.push(`the master ended before: ${JSON.stringify(this.exit)}`);
+            faults.push('the master ended before: '
+                + JSON.stringify(this.exit));
         } else {
             this.child.kill('SIGQUIT');
         }
