@@ -14,6 +14,7 @@ int vc_cmd_token(int argc, char **argv);
 int vc_cmd_call(int argc, char **argv);
 int vc_cmd_load(int argc, char **argv);
 int vc_cmd_status(int argc, char **argv);
+int vc_cmd_zone(int argc, char **argv);
 
 
 #endif /* _VC_COMMANDS_H_INCLUDED_ */

@@ -24,7 +24,8 @@ static const struct {
     { "token", vc_cmd_token, "sign a user token or a voice token" },
     { "call", vc_cmd_call, "join a voice channel, play and record, measure" },
     { "load", vc_cmd_load, "many participants at once, every packet counted" },
-    { "status", vc_cmd_status, "show what a voice server says about itself" }
+    { "status", vc_cmd_status, "show what a voice server says about itself" },
+    { "zone", vc_cmd_zone, "check the shared memory of a voice server" }
 };
 
 
