@@ -124,13 +124,14 @@ describe('workers', () => {
                 const { socket, pid } = await connectElsewhere(nginx,
                     new Set([victim.worker]));
 
+                const { length } = b.packets;
+
                 await victim.resume({ socket });
                 victim.worker = pid;
-
-                /* whoever should be on the old one still is sent away */
-                old.json({ op: OP.HEARTBEAT, d: { t: 1 } });
-                await old.whenClosed();
+                assert.equal((await old.whenClosed()).code, 1001);
                 await victim.settled();
+                await until('more of the call',
+                    () => b.packets.length > length + 10);
             }
 
             const { to } = talk.stop();

@@ -63,6 +63,7 @@ const loadModule = (path) => existsSync(path) ? `load_module ${path};\n` : '';
  * tcp       parameters of the TCP listens
  * signal, relay, zone          what stands in the directives' places
  * env       more of the environment
+ * daemon    started as init systems do it, so that SIGUSR2 is obeyed
  * allow     lines of the error log that would fail the test otherwise
  */
 export class Nginx {
@@ -204,8 +205,9 @@ ${this.relays.map((r, i) => `\
 
     async launch() {
         await this.configure();
+        this.exit = null;
         this.child = spawn(NGINX, ['-p', this.dir, '-e', this.log, '-c',
-            this.conf, '-g', 'daemon off;'],
+            this.conf, ...this.options.daemon ? [] : ['-g', 'daemon off;']],
         { stdio: ['ignore', 'ignore', 'pipe'],
             env: { ...process.env, ...this.options.env } });
         this.child.stderr.on('data', (chunk) => {
@@ -219,7 +221,7 @@ ${this.relays.map((r, i) => `\
         });
 
         await until('nginx to answer', async () => {
-            if (this.exit) {
+            if (this.exit && (!this.options.daemon || this.exit.code !== 0)) {
                 throw new Error(`nginx ended with ${JSON.stringify(this.exit)}`
                     + `:\n${this.stderr}${this.logText()}`);
             }
@@ -243,8 +245,33 @@ ${this.relays.map((r, i) => `\
         return this.logText().split('\n').filter((line) => pattern.test(line));
     }
 
+    /* the master; of a daemon the pid file tells */
+    get pid() {
+        return this.options.daemon
+            ? Number(readFileSync(join(this.dir, 'nginx.pid'), 'utf8'))
+            : this.child.pid;
+    }
+
     workers() {
-        return children(this.child.pid);
+        try {
+            return children(this.pid);
+        } catch {
+            return [];
+        }
+    }
+
+    signal(name) {
+        process.kill(this.pid, name);
+    }
+
+    /* Everything at once, as a power cut would; the files stay. */
+    async crash() {
+        const pids = [this.pid, ...this.workers()];
+
+        for (const pid of pids) {
+            process.kill(pid, 'SIGKILL');
+        }
+        await until('nginx to be dead', () => !pids.some(isRunning));
     }
 
     async reload(options = this.options) {
@@ -252,7 +279,7 @@ ${this.relays.map((r, i) => `\
 
         this.options = options;
         await this.configure(options);
-        this.child.kill('SIGHUP');
+        this.signal('SIGHUP');
 
         /* old ones live on for their websockets, but accept nothing new */
         await until('new workers after a reload', () =>
@@ -361,7 +388,7 @@ ${this.relays.map((r, i) => `\
     }
 
     kill(pids) {
-        for (const pid of [this.child.pid, ...pids]) {
+        for (const pid of pids) {
             try {
                 process.kill(pid, 'SIGKILL');
             } catch {
@@ -373,7 +400,7 @@ ${this.relays.map((r, i) => `\
     /* After a start that failed. */
     async abandon() {
         if (this.child && !this.exit) {
-            this.kill(this.workers());
+            this.kill([this.child.pid, ...this.workers()]);
             await until('nginx to be dead', () => this.exit);
         }
         rmSync(this.dir, { recursive: true, force: true });
@@ -392,7 +419,7 @@ function children(pid) {
 
 
 /* A zombie has exited, whoever is to wait for it. */
-function isRunning(pid) {
+export function isRunning(pid) {
     try {
         const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
 
