@@ -1,0 +1,853 @@
+/*
+ * Copyright (C) ngx-voice contributors
+ *
+ * Processes that die inside the lock: one operation stopped after each of its
+ * stores to the zone, and random operations killed at random moments.
+ */
+
+
+#include "test_util.h"
+#include "zone_ops.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <time.h>
+#include <unistd.h>
+#include <sys/prctl.h>
+#include <sys/ptrace.h>
+#include <sys/wait.h>
+
+
+#define CRASH_STEPS_MAX   400000
+#define CRASH_KILLS       6           /* of each operation, with SIGKILL */
+
+#define KILL_WRITERS      3
+#define KILL_MS           4000
+#define KILL_SECONDS      60
+
+
+typedef struct {
+    voice_zone_t   z;                 /* what operations work on */
+    voice_zone_t   copy;              /* its state at one instruction */
+    uint8_t       *mem;
+    uint8_t       *scratch;
+    uint8_t       *before;            /* what all operations begin with */
+    size_t         size;
+    voice_id_t     id[8];             /* see crash_prepare() */
+} crash_t;
+
+typedef struct {
+    const char  *name;
+    void       (*run)(crash_t *c);
+    int          target;              /* of id[]; -1: none, -2: all */
+    bool         ends;                /* the target's session */
+} crash_case_t;
+
+
+enum { LIVE_A = 0, LIVE_B, LIVE_MUTED, READY, DETACHED, ALONE, CLOSING };
+
+
+static uint8_t  crash_secret[2][VOICE_KEY_LEN] = { { 1, 2, 3 }, { 9, 8, 7 } };
+
+
+static void
+crash_conf(voice_session_conf_t *c, uint64_t user, uint64_t channel)
+{
+    memset(c, 0, sizeof(voice_session_conf_t));
+
+    c->guild_id = 1;
+    c->user_id = user;
+    c->channel_id = channel;
+    c->session_id = "session";
+    c->version = 8;
+}
+
+
+static voice_id_t
+crash_create(voice_zone_t *z, uint64_t user, uint64_t channel)
+{
+    bool                  replaced;
+    uint32_t              attach;
+    voice_id_t            id;
+    voice_session_conf_t  conf;
+
+    crash_conf(&conf, user, channel);
+
+    return voice_session_create(z, &conf, 10, &id, &attach, &replaced)
+           == VOICE_OK ? id : 0;
+}
+
+
+static void
+crash_flush(voice_zone_t *z)
+{
+    voice_id_t      id;
+    voice_event_t   ev;
+    voice_session_t  *s;
+
+    while (voice_outbox_dirty(z, &id) == VOICE_OK) {
+        s = voice_session_get(z, id);
+
+        while (voice_outbox_next(z, id, s->attach, &ev) == VOICE_OK) {
+            voice_outbox_number(z, id, s->attach, &ev, 2);
+            voice_outbox_sent(z, id, s->attach, &ev);
+        }
+    }
+}
+
+
+/* Four in one room, one of them away, one alone, one on each way in or out. */
+
+static void
+crash_prepare(crash_t *c)
+{
+    int              i;
+    voice_zone_t    *z = &c->z;
+    voice_addr_t     addr, local = zone_address(7, 50000);
+
+    test_err("format", voice_zone_format(z, c->mem, c->size, OPS_SESSIONS,
+                                         "node"), VOICE_OK);
+    voice_worker_register(z, 0, 11, "one", 1, 1000);
+
+    for (i = LIVE_A; i <= CLOSING; i++) {
+        c->id[i] = crash_create(z, 501 + i, i == ALONE ? 77 : 70);
+        addr = zone_address(100 + i, 4000);
+
+        assert_true(c->id[i] != 0);
+        test_err("candidate", voice_session_candidate(z, c->id[i], &addr,
+                                                      &local), VOICE_OK);
+
+        if (i != READY) {
+            test_err("select", voice_session_select(z, c->id[i], i,
+                         crash_secret[0], NULL, 10, 5), VOICE_OK);
+            voice_session_get(z, c->id[i])->nonce += 640;
+            voice_session_get(z, c->id[i])->talking = 1;
+        }
+    }
+
+    crash_flush(z);
+
+    voice_session_flags(z, c->id[LIVE_MUTED], VOICE_SESSION_MUTE, 0);
+    voice_session_speaking(z, c->id[LIVE_A], 1, false);
+    voice_session_detach(z, c->id[DETACHED], 1, 100, 1000);
+    voice_session_close(z, c->id[CLOSING], 0, VOICE_CLOSE_DISCONNECTED);
+
+    memcpy(c->before, c->mem, c->size);
+}
+
+
+static void
+crash_run_create(crash_t *c)
+{
+    crash_create(&c->z, 600, 70);
+}
+
+static void
+crash_run_replace(crash_t *c)
+{
+    crash_create(&c->z, 501 + LIVE_A, 70);
+}
+
+static void
+crash_run_replace_detached(crash_t *c)
+{
+    crash_create(&c->z, 501 + DETACHED, 70);
+}
+
+static void
+crash_run_replace_alone(crash_t *c)
+{
+    crash_create(&c->z, 501 + ALONE, 70);
+}
+
+static void
+crash_run_select(crash_t *c)
+{
+    voice_session_select(&c->z, c->id[READY], 1, crash_secret[1], NULL, 20,
+                         5);
+}
+
+static void
+crash_run_rekey(crash_t *c)
+{
+    voice_session_select(&c->z, c->id[LIVE_A], 1, crash_secret[1], NULL, 20,
+                         5);
+}
+
+static void
+crash_run_close_code(crash_t *c)
+{
+    voice_session_close(&c->z, c->id[LIVE_B], 0, VOICE_CLOSE_DISCONNECTED);
+}
+
+static void
+crash_run_close(crash_t *c)
+{
+    voice_session_close(&c->z, c->id[LIVE_B], 1, 0);
+}
+
+static void
+crash_run_close_ready(crash_t *c)
+{
+    voice_session_close(&c->z, c->id[READY], 1, 0);
+}
+
+static void
+crash_run_close_alone(crash_t *c)
+{
+    voice_session_close(&c->z, c->id[ALONE], 1, 0);
+}
+
+static void
+crash_run_closed(crash_t *c)
+{
+    voice_session_close(&c->z, c->id[CLOSING], 1, 0);
+}
+
+static void
+crash_run_detach(crash_t *c)
+{
+    voice_session_detach(&c->z, c->id[LIVE_B], 1, 30, 1000);
+}
+
+static void
+crash_resume(crash_t *c, int version)
+{
+    uint8_t     hash[VOICE_TOKEN_HASH_LEN] = { 0 };
+    uint32_t    attach;
+    voice_id_t  id;
+
+    voice_session_resume(&c->z, 1, 501 + DETACHED, "session", hash, version,
+                         true, 2, 200, &id, &attach);
+}
+
+static void
+crash_run_resume(crash_t *c)
+{
+    crash_resume(c, 8);
+}
+
+static void
+crash_run_resume_old(crash_t *c)
+{
+    crash_resume(c, 4);
+}
+
+static void
+crash_run_expire(crash_t *c)
+{
+    voice_session_expire(&c->z, 5000);
+}
+
+static void
+crash_run_speaking(crash_t *c)
+{
+    voice_session_speaking(&c->z, c->id[LIVE_B], 5, false);
+}
+
+static void
+crash_run_flags(crash_t *c)
+{
+    voice_session_flags(&c->z, c->id[LIVE_A], VOICE_SESSION_MUTE, 0);
+}
+
+static void
+crash_run_candidate(crash_t *c)
+{
+    voice_addr_t  addr = zone_address(200, 1), local = zone_address(7, 1);
+
+    voice_session_candidate(&c->z, c->id[READY], &addr, &local);
+}
+
+static void
+crash_run_bind(crash_t *c)
+{
+    voice_addr_t  addr = zone_address(200, 1), local = zone_address(7, 1);
+
+    voice_session_bind(&c->z, c->id[LIVE_A], &addr, &local);
+}
+
+static void
+crash_run_want_key(crash_t *c)
+{
+    voice_session_want_key(&c->z, c->id[LIVE_A], 1);
+}
+
+static void
+crash_run_flush(crash_t *c)
+{
+    crash_flush(&c->z);
+}
+
+static void
+crash_run_gone(crash_t *c)
+{
+    voice_worker_gone(&c->z, 0, 50, 1000);
+}
+
+static void
+crash_run_repair(crash_t *c)
+{
+    voice_zone_lock(&c->z);
+    voice_zone_repair(&c->z);
+    voice_zone_unlock(&c->z);
+}
+
+
+static const crash_case_t  crash_cases[] = {
+    { "create", crash_run_create, -1, false },
+    { "replace", crash_run_replace, LIVE_A, true },
+    { "replace detached", crash_run_replace_detached, DETACHED, true },
+    { "replace alone", crash_run_replace_alone, ALONE, true },
+    { "select", crash_run_select, READY, false },
+    { "rekey", crash_run_rekey, LIVE_A, false },
+    { "close with code", crash_run_close_code, LIVE_B, true },
+    { "close", crash_run_close, LIVE_B, true },
+    { "close ready", crash_run_close_ready, READY, true },
+    { "close alone", crash_run_close_alone, ALONE, true },
+    { "closed", crash_run_closed, CLOSING, true },
+    { "detach", crash_run_detach, LIVE_B, false },
+    { "resume", crash_run_resume, DETACHED, false },
+    { "resume old", crash_run_resume_old, DETACHED, false },
+    { "expire", crash_run_expire, DETACHED, true },
+    { "speaking", crash_run_speaking, LIVE_B, false },
+    { "flags", crash_run_flags, LIVE_A, false },
+    { "candidate", crash_run_candidate, READY, false },
+    { "bind", crash_run_bind, LIVE_A, false },
+    { "want key", crash_run_want_key, LIVE_A, false },
+    { "flush", crash_run_flush, -2, false },
+    { "worker gone", crash_run_gone, -2, false },
+    { "repair", crash_run_repair, -1, false },
+};
+
+
+/* What must be as before, whoever else's operation was cut off. */
+
+static void
+crash_compare(const char *name, const voice_session_t *a,
+    const voice_session_t *b, bool target)
+{
+    uint32_t              n, key, bound;
+    const voice_event_t  *x, *y;
+
+    test_num(name, b->gen, a->gen);
+    test_num(name, b->ssrc, a->ssrc);
+    test_num(name, b->user_id, a->user_id);
+    test_num(name, b->channel_id, a->channel_id);
+    test_num(name, b->created, a->created);
+    assert_string_equal(b->session_id, a->session_id);
+
+    if (a->room != 0) {
+        test_num(name, b->room, a->room);
+        test_num(name, b->announced, a->announced);
+    }
+
+    for (n = a->outbox.head - VOICE_OUTBOX_EVENTS; n != a->outbox.head; n++) {
+        x = &a->outbox.ring[n % VOICE_OUTBOX_EVENTS];
+        y = &b->outbox.ring[n % VOICE_OUTBOX_EVENTS];
+
+        if (x->number == n && x->type != 0) {
+            test_num(name, y->number, n);
+            test_num(name, y->type, x->type);
+            test_num(name, y->arg, x->arg);
+            test_num(name, y->user_id, x->user_id);
+        }
+    }
+
+    key = b->key;
+
+    if (a->key != 0 && key == a->key) {
+        test_mem(name, b->secret[key & 1], VOICE_KEY_LEN, a->secret[key & 1],
+                 VOICE_KEY_LEN);
+        test_num(name, b->mode[key & 1], a->mode[key & 1]);
+        assert_true(b->nonce >= a->nonce);
+
+    } else if (key != 0) {
+        assert_true(target && key > a->key);
+        test_mem(name, b->secret[key & 1], VOICE_KEY_LEN, crash_secret[1],
+                 VOICE_KEY_LEN);
+        test_num(name, b->mode[key & 1], 1);
+    }
+
+    if (target) {
+        assert_true(b->state == a->state || (a->state == VOICE_SESSION_READY
+                                             && b->state
+                                                == VOICE_SESSION_LIVE));
+        return;
+    }
+
+    test_num(name, b->state, a->state);
+    test_num(name, b->flags, a->flags);
+    test_num(name, b->key, a->key);
+    test_num(name, b->nonce, a->nonce);
+    test_num(name, b->worker, a->worker);
+    test_num(name, b->attach, a->attach);
+    test_num(name, b->deadline, a->deadline);
+    test_num(name, b->joined, a->joined);
+    test_num(name, b->heard, a->heard);
+    test_num(name, b->outbox.sent, a->outbox.sent);
+    test_num(name, b->bound, a->bound);
+
+    bound = a->bound;
+    test_mem(name, &b->remote[bound & 1], sizeof(voice_addr_t),
+             &a->remote[bound & 1], sizeof(voice_addr_t));
+}
+
+
+static void
+crash_check(crash_t *c, voice_zone_t *z, const crash_case_t *cc)
+{
+    int               i;
+    char              text[256], name[64];
+    voice_zone_t      old;
+    voice_session_t  *a, *b;
+
+    if (voice_zone_verify(z, text, sizeof(text)) != 0) {
+        fail_msg("%s: %s", cc->name, text);
+    }
+
+    old = c->z;
+    old.session = (voice_session_t *) (c->before + ((uint8_t *) c->z.session
+                                                    - c->mem));
+
+    for (i = LIVE_A; i <= CLOSING; i++) {
+        a = &old.session[voice_id_index(c->id[i])];
+        b = &z->session[voice_id_index(c->id[i])];
+
+        if (cc->target == i && cc->ends) {
+            continue;             /* verify has said that it is one or other */
+        }
+
+        if (a->state == VOICE_SESSION_CLOSING && cc->target == -2) {
+            continue;
+        }
+
+        snprintf(name, sizeof(name), "%s: session %d", cc->name, i);
+        crash_compare(name, a, b, cc->target == i || cc->target == -2);
+    }
+}
+
+
+/* A child that has stopped before its operation. */
+
+static pid_t
+crash_child(crash_t *c, const crash_case_t *cc)
+{
+    int    status;
+    pid_t  pid;
+
+    memcpy(c->mem, c->before, c->size);
+
+    pid = fork();
+    assert_true(pid >= 0);
+
+    if (pid == 0) {
+        if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0
+            || ptrace(PTRACE_TRACEME, 0, NULL, NULL) != 0)
+        {
+            _exit(2);
+        }
+
+        raise(SIGSTOP);
+        cc->run(c);
+        raise(SIGSTOP);
+        _exit(0);
+    }
+
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+
+    return WIFSTOPPED(status) ? pid : 0;
+}
+
+
+static bool
+crash_step(pid_t pid)
+{
+    int  status;
+
+    return ptrace(PTRACE_SINGLESTEP, pid, NULL, NULL) == 0
+           && waitpid(pid, &status, 0) == pid && WIFSTOPPED(status)
+           && WSTOPSIG(status) == SIGTRAP;
+}
+
+
+static void
+crash_kill(pid_t pid)
+{
+    int  status;
+
+    kill(pid, SIGKILL);
+    waitpid(pid, &status, 0);
+}
+
+
+/*
+ * A copy of the zone after each instruction that changed it is repaired;
+ * gives the number of such instructions.
+ */
+
+static unsigned
+crash_each(crash_t *c, const crash_case_t *cc, unsigned *steps)
+{
+    pid_t     pid;
+    unsigned  stores;
+    uint8_t  *last;
+
+    last = malloc(c->size);
+    assert_non_null(last);
+    memcpy(last, c->before, c->size);
+
+    pid = crash_child(c, cc);
+    stores = 0;
+
+    for (*steps = 0; *steps < CRASH_STEPS_MAX && crash_step(pid); ++*steps) {
+
+        if (memcmp(last, c->mem, c->size) == 0) {
+            continue;
+        }
+
+        stores++;
+        memcpy(last, c->mem, c->size);
+        memcpy(c->scratch, c->mem, c->size);
+
+        voice_zone_repair(&c->copy);
+        crash_check(c, &c->copy, cc);
+    }
+
+    crash_kill(pid);
+    free(last);
+
+    assert_true(*steps < CRASH_STEPS_MAX);
+
+    return stores;
+}
+
+
+static void
+crash_one(crash_t *c, const crash_case_t *cc)
+{
+    pid_t     pid;
+    unsigned  i, n, stores, steps, repaired;
+    uint64_t  repairs;
+
+    stores = crash_each(c, cc, &steps);
+    assert_true(stores > 2);
+
+    repaired = 0;
+
+    for (i = 1; i <= CRASH_KILLS; i++) {
+        pid = crash_child(c, cc);
+
+        for (n = 0; n < (unsigned long long) steps * i / (CRASH_KILLS + 1);
+             n++)
+        {
+            if (!crash_step(pid)) {
+                break;
+            }
+        }
+
+        crash_kill(pid);
+
+        repairs = c->z.header->repairs;
+        voice_zone_lock(&c->z);
+        repaired += (c->z.header->repairs != repairs);
+        crash_check(c, &c->z, cc);
+        voice_zone_unlock(&c->z);
+    }
+
+    print_message("%-18s %6u instructions, %4u stores, %u of %u kills"
+                  " inside the lock\n", cc->name, steps, stores, repaired,
+                  CRASH_KILLS);
+}
+
+
+static bool
+crash_permitted(void)
+{
+    int    status;
+    pid_t  pid;
+
+    pid = fork();
+    assert_true(pid >= 0);
+
+    if (pid == 0) {
+        _exit(ptrace(PTRACE_TRACEME, 0, NULL, NULL) != 0);
+    }
+
+    waitpid(pid, &status, 0);
+
+    return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+
+static void
+test_each_instruction(void **state)
+{
+    size_t   i;
+    crash_t  c;
+
+    (void) state;
+
+    if (!crash_permitted()) {
+        print_message("ptrace is not permitted here\n");
+        skip();
+    }
+
+    memset(&c, 0, sizeof(c));
+
+    c.size = voice_zone_size(OPS_SESSIONS);
+    c.mem = zone_memory(c.size);
+    c.scratch = zone_memory(c.size);
+    c.before = malloc(c.size);
+    assert_non_null(c.before);
+
+    crash_prepare(&c);
+
+    memcpy(c.scratch, c.mem, c.size);
+    test_err("attach", voice_zone_attach(&c.copy, c.scratch, c.size,
+                                         OPS_SESSIONS), VOICE_OK);
+    c.copy.worker = 0;
+
+    for (i = 0; i < test_n(crash_cases); i++) {
+        crash_one(&c, &crash_cases[i]);
+    }
+
+    free(c.before);
+    munmap(c.mem, c.size);
+    munmap(c.scratch, c.size);
+}
+
+
+static void
+kill_writer(void *mem, unsigned k, unsigned base)
+{
+    int                w;
+    unsigned           op;
+    uint64_t           random = 12345 + base;
+    static ops_zone_t  o;
+
+    memset(&o, 0, sizeof(o));
+
+    o.now = 1;
+    o.base = base;
+    o.shared = true;
+
+    for (w = 0; w < OPS_WORKERS; w++) {
+        if (voice_zone_attach(&o.z[w], mem, voice_zone_size(OPS_SESSIONS),
+                              OPS_SESSIONS) != VOICE_OK)
+        {
+            _exit(2);
+        }
+
+        voice_worker_register(&o.z[w], k * OPS_WORKERS + w, 1 + w, "w", 1,
+                              OPS_WINDOW);
+    }
+
+    for ( ;; ) {
+        op = zone_random(&random) % OPS_COUNT;
+
+        /* two know nothing of the sessions of others, one would be counted */
+
+        if (op == OPS_EXPIRE || op == OPS_WORKER || op == OPS_REPAIR) {
+            continue;
+        }
+
+        ops_run(&o, op, zone_random(&random), zone_random(&random));
+
+        if (o.why[0] != '\0') {
+            fprintf(stderr, "operation %u: %s\n", op, o.why);
+            _exit(3);
+        }
+    }
+}
+
+
+static void
+kill_reader(void *mem)
+{
+    size_t          i, k, n;
+    uint32_t        room, gen;
+    uint64_t        version;
+    voice_zone_t    z;
+    voice_route_t   list[OPS_SESSIONS];
+
+    if (voice_zone_attach(&z, mem, voice_zone_size(OPS_SESSIONS),
+                          OPS_SESSIONS) != VOICE_OK)
+    {
+        _exit(2);
+    }
+
+    for (room = 0; /* void */ ; room = (room + 1) % OPS_SESSIONS) {
+
+        if (voice_route_copy(&z, room, list, OPS_SESSIONS, &n, &version,
+                             &gen) != VOICE_OK)
+        {
+            continue;
+        }
+
+        for (i = 0; i < n; i++) {
+            for (k = 0; k < i; k++) {
+                if (list[k].session == list[i].session) {
+                    _exit(3);
+                }
+            }
+
+            if (list[i].mode >= VOICE_MODE_COUNT || list[i].key == 0
+                || list[i].remote.family != VOICE_ADDR_V4
+                || (list[i].flags & VOICE_SESSION_DEAF))
+            {
+                _exit(4);
+            }
+        }
+    }
+}
+
+
+static pid_t
+kill_fork(void *mem, int k, unsigned base)
+{
+    pid_t  pid;
+
+    pid = fork();
+    assert_true(pid >= 0);
+
+    if (pid == 0) {
+
+        /* whatever becomes of the test, no process stays behind */
+
+        alarm(KILL_SECONDS);
+
+        if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || getppid() == 1) {
+            _exit(2);
+        }
+
+        if (k < KILL_WRITERS) {
+            kill_writer(mem, (unsigned) k, base);
+        }
+
+        kill_reader(mem);
+    }
+
+    return pid;
+}
+
+
+/* As the master does, and nobody comes back for what it left. */
+
+static void
+kill_clean(voice_zone_t *z, int k, unsigned base)
+{
+    int               w;
+    uint32_t          i;
+    voice_session_t  *s;
+
+    for (w = 0; k < KILL_WRITERS && w < OPS_WORKERS; w++) {
+        voice_worker_gone(z, k * OPS_WORKERS + w, 1, 1000);
+    }
+
+    for (i = 0; i < z->header->session_end; i++) {
+        s = &z->session[i];
+
+        if (s->state != VOICE_SESSION_FREE
+            && s->guild_id - base < OPS_GUILDS)
+        {
+            voice_session_close(z, voice_session_id(z, s), 0, 0);
+        }
+    }
+}
+
+
+static void
+kill_one(voice_zone_t *z, pid_t *pid, int k, unsigned *base)
+{
+    int   status;
+    char  text[256];
+
+    kill(pid[k], SIGKILL);
+    assert_int_equal(waitpid(pid[k], &status, 0), pid[k]);
+
+    if (WIFEXITED(status)) {
+        fail_msg("process %d: exit code %d", k, WEXITSTATUS(status));
+    }
+
+    voice_zone_lock(z);
+
+    if (voice_zone_verify(z, text, sizeof(text)) != 0) {
+        fail_msg("%s", text);
+    }
+
+    voice_zone_unlock(z);
+
+    kill_clean(z, k, base[k]);
+
+    base[k] += 100;
+    pid[k] = kill_fork(z->header, k, base[k]);
+}
+
+
+static void
+test_kill(void **state)
+{
+    int              k;
+    void            *mem;
+    pid_t            pid[KILL_WRITERS + 1];
+    unsigned         kills, base[KILL_WRITERS + 1];
+    uint64_t         random, start, now;
+    voice_zone_t     z;
+    struct timespec  ts, pause;
+
+    (void) state;
+
+    random = 77;
+    mem = zone_memory(voice_zone_size(OPS_SESSIONS));
+    test_err("format", voice_zone_format(&z, mem,
+                                         voice_zone_size(OPS_SESSIONS),
+                                         OPS_SESSIONS, "node"), VOICE_OK);
+
+    for (k = 0; k <= KILL_WRITERS; k++) {
+        base[k] = 1000 + k * 10;
+        pid[k] = kill_fork(mem, k, base[k]);
+    }
+
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    start = (uint64_t) ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+
+    for (kills = 0; /* void */ ; kills++) {
+        pause.tv_sec = 0;
+        pause.tv_nsec = 1000000 + zone_random(&random) % 3000000;
+        nanosleep(&pause, NULL);
+
+        clock_gettime(CLOCK_MONOTONIC, &ts);
+        now = (uint64_t) ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+
+        if (now - start > KILL_MS) {
+            break;
+        }
+
+        kill_one(&z, pid, zone_random(&random) % (KILL_WRITERS + 1), base);
+    }
+
+    for (k = 0; k <= KILL_WRITERS; k++) {
+        crash_kill(pid[k]);
+    }
+
+    print_message("%u kills, %llu of them inside the lock\n", kills,
+                  (unsigned long long) z.header->repairs);
+
+    assert_true(kills > 20);
+    assert_true(z.header->repairs > 0);
+
+    munmap(mem, voice_zone_size(OPS_SESSIONS));
+}
+
+
+int
+main(void)
+{
+    const struct CMUnitTest  tests[] = {
+        cmocka_unit_test(test_each_instruction),
+        cmocka_unit_test(test_kill),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
