@@ -10,6 +10,7 @@ import { describe, test } from 'node:test';
 
 import { Member, OP, leave, newRoom } from './lib/member.mjs';
 import { Nginx } from './lib/nginx.mjs';
+import { discoveryRequest } from './lib/rtp.mjs';
 import { until } from './lib/wait.mjs';
 import { dial, request } from './lib/websocket.mjs';
 
@@ -63,6 +64,29 @@ async function spread(nginx, workers, n, room) {
     await knowEachOther(members);
 
     return members;
+}
+
+
+/*
+ * With a worker that doesn't answer: the source port decides which one gets
+ * a member's datagrams.
+ */
+async function discoverElsewhere(member) {
+    for (let i = 0; i < 50; i++) {
+        member.closeUdp();
+        await member.openUdp();
+        await member.datagram(discoveryRequest(member.ssrc));
+
+        const answer = await until('an answer',
+            () => member.discoveries.at(-1), 200).catch(() => null);
+
+        if (answer) {
+            member.discovered = answer;
+            return;
+        }
+    }
+
+    throw new Error('no worker answers IP discovery');
 }
 
 
@@ -160,6 +184,44 @@ describe('workers', () => {
             await knowEachOther([a, again]);
             await talkAll([a, again], 10);
             await leave(a, again);
+        }));
+
+    test('no voice comes before its name, however late a worker is',
+        () => withNginx({ workers: 2, tcp: 'reuseport' }, async (nginx) => {
+            const room = newRoom();
+            const [a, b] = await spread(nginx, 2, 2, room);
+            const speaker = new Member(nginx, room);
+            const { socket } = await connectElsewhere(nginx,
+                new Set([b.worker]));
+
+            await speaker.identify({ socket });
+
+            /* b's websocket is with a worker that does nothing now */
+            process.kill(Number(b.worker), 'SIGSTOP');
+            try {
+                await discoverElsewhere(speaker);
+                await speaker.select();
+                await speaker.speakFor(40);
+                await a.hears(speaker);
+                assert.deepEqual(b.events.filter((e) => e.ssrc
+                    === speaker.ssrc), []);
+            } finally {
+                process.kill(Number(b.worker), 'SIGCONT');
+            }
+
+            await b.knows(speaker);
+            await speaker.speakFor(10);
+            await b.hears(speaker);
+
+            const named = b.events.findIndex((e) => e.op === OP.SPEAKING
+                && e.d.ssrc === speaker.ssrc);
+            const heard = b.events.findIndex((e) => e.ssrc === speaker.ssrc);
+
+            assert.ok(named < heard, `named in event ${named}, heard in `
+                + heard);
+            assert.deepEqual(b.faults(speaker, { from: 40 }), []);
+            assert.deepEqual(a.faults(speaker), []);
+            await leave(a, b, speaker);
         }));
 
     test('a change of address is seen by all of them', () => withNginx(

@@ -27,7 +27,9 @@ const TOP = resolve(dirname(fileURLToPath(import.meta.url)), '../../..');
 
 export const BUILD = resolve(TOP, process.env.BUILD ?? 'build');
 
-const NGINX = process.env.NGINX_BIN ?? 'nginx';
+/* by its whole path, for a binary upgrade looks nowhere else */
+const NGINX = execFileSync('which', [process.env.NGINX_BIN ?? 'nginx'],
+    { encoding: 'utf8' }).trim();
 const MODULES = process.env.NGINX_MODULES_DIR ?? '/usr/lib/nginx/modules';
 const MODULE = process.env.NGX_VOICE_MODULE
     ?? join(BUILD, 'ngx_voice_module.so');
@@ -347,19 +349,21 @@ ${this.relays.map((r, i) => `\
             client.destroy();
         }
 
-        if (this.exit) {
+        if (this.exit && !this.options.daemon) {
             faults.push('the master ended before: '
                 + JSON.stringify(this.exit));
         } else {
-            this.child.kill('SIGQUIT');
+            pids.push(this.pid);
+            this.signal('SIGQUIT');
         }
 
         try {
-            await until('the end of nginx', () => this.exit
+            await until('the end of nginx', () =>
+                (this.exit || this.options.daemon)
                 && pids.every((pid) => !isRunning(pid)), 15000);
         } catch {
             faults.push('these did not exit: '
-                + [this.child.pid, ...pids].filter(isRunning).join(' '));
+                + pids.filter(isRunning).join(' '));
             this.kill(pids);
         }
 
