@@ -66,7 +66,7 @@ voice_route_walk(const voice_zone_t *z, const voice_room_t *r,
         if (atomic_load_explicit(&s->bound, memory_order_relaxed) == 0
             || atomic_load_explicit(&s->key, memory_order_relaxed) == 0
             || (atomic_load_explicit(&s->flags, memory_order_relaxed)
-                & VOICE_SESSION_DEAF))
+                & VOICE_SESSION_UNHEARING))
         {
             continue;
         }

@@ -25,9 +25,9 @@ typedef struct {
 
 
 /*
- * Copies the members that can receive: live, bound, not deaf.  At most max;
- * *n is how many there are, *version the one that they belong to, *gen the
- * room's generation.
+ * Copies the members that can receive: live, bound, not deaf (by a moderator
+ * or themselves).  At most max; *n is how many there are, *version the one
+ * that they belong to, *gen the room's generation.
  *
  * VOICE_AGAIN   the room kept changing, or its writer died: try later
  * VOICE_E_FULL  more than max: *n says how many

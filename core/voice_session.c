@@ -3,8 +3,7 @@
  */
 
 
-#include "voice_index.h"
-#include "voice_session_internal.h"
+#include "voice_guild_internal.h"
 
 #include <sodium.h>
 
@@ -337,7 +336,7 @@ voice_session_close_locked(voice_zone_t *z, voice_session_t *s,
 
 static void
 voice_session_fill(voice_zone_t *z, voice_session_t *s,
-    const voice_session_conf_t *c, uint64_t now)
+    const voice_session_conf_t *c, uint32_t flags, uint64_t now)
 {
     s->user_id = c->user_id;
     s->guild_id = c->guild_id;
@@ -351,7 +350,7 @@ voice_session_fill(voice_zone_t *z, voice_session_t *s,
     memcpy(s->token_hash, c->token_hash, VOICE_TOKEN_HASH_LEN);
     memcpy(s->session_id, c->session_id, strlen(c->session_id) + 1);
 
-    atomic_store(&s->flags, c->flags);
+    atomic_store(&s->flags, flags);
     atomic_store(&s->outbox.head, 1);
     atomic_store(&s->outbox.sent, 1);
     s->outbox.seq = 1;
@@ -362,6 +361,8 @@ voice_err_t
 voice_session_create(voice_zone_t *z, const voice_session_conf_t *c,
     uint64_t now, voice_id_t *id, uint32_t *attach, bool *replaced)
 {
+    uint32_t          flags;
+    voice_err_t       err;
     voice_session_t  *s, *old;
     voice_index_t     ix = voice_session_user_index(z);
 
@@ -375,6 +376,13 @@ voice_session_create(voice_zone_t *z, const voice_session_conf_t *c,
 
     voice_zone_lock(z);
 
+    err = voice_state_session_flags(z, c, &flags);
+
+    if (err != VOICE_OK) {
+        voice_zone_unlock(z);
+        return err;
+    }
+
     *replaced = false;
     old = voice_session_find(z, c->guild_id, c->user_id);
 
@@ -387,7 +395,7 @@ voice_session_create(voice_zone_t *z, const voice_session_conf_t *c,
     s = voice_session_alloc(z);
 
     if (s != NULL) {
-        voice_session_fill(z, s, c, now);
+        voice_session_fill(z, s, c, flags, now);
 
         atomic_store(&s->state, VOICE_SESSION_READY);
         voice_index_add(z, &ix, (uint32_t) (s - z->session));

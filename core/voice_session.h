@@ -46,6 +46,8 @@ typedef enum {
 
 #define VOICE_SESSION_UNHEARD                                                 \
     (VOICE_SESSION_MUTE | VOICE_SESSION_SUPPRESS)
+#define VOICE_SESSION_UNHEARING                                               \
+    (VOICE_SESSION_DEAF | VOICE_SESSION_SELF_DEAF)
 
 
 /* How far the session is in its room; see voice_zone_repair(). */
@@ -150,6 +152,7 @@ typedef struct {
     uint8_t      token_hash[VOICE_TOKEN_HASH_LEN];
     uint32_t     flags;              /* MUTE, DEAF, SUPPRESS, VIDEO */
     int          version;
+    bool         admitted;           /* by voice_state_admit() */
 } voice_session_conf_t;
 
 
@@ -167,7 +170,12 @@ voice_session_t *voice_session_by_ssrc(const voice_zone_t *z, uint32_t ssrc);
  * the same guild is replaced: it leaves its room, its websocket gets
  * VOICE_CLOSE_SESSION_INVALID.
  *
+ * A voice state of this session (voice_guild.h) decides about its flags, for
+ * it may have changed since the token was made; MUTE and DEAF of any other
+ * voice state of the user are added.
+ *
  * VOICE_E_FULL    no slot left
+ * VOICE_E_STALE   c->admitted, but the voice state left or moved since then
  * VOICE_E_LENGTH  session id of more than VOICE_SESSION_ID_MAX
  * VOICE_E_STATE   this process has no slot in the worker table
  */

@@ -61,6 +61,10 @@ void voice_session_cut(voice_zone_t *z, voice_session_t *s,
 void voice_session_announce(voice_zone_t *z, voice_room_t *r,
     voice_session_t *s);
 
+/* Under the lock: voice_session_flags(). */
+void voice_session_flags_locked(voice_zone_t *z, voice_session_t *s,
+    uint32_t set, uint32_t clear);
+
 voice_err_t voice_session_enter(voice_zone_t *z, voice_session_t *s);
 void voice_session_leave(voice_zone_t *z, voice_session_t *s);
 

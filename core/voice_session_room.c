@@ -175,12 +175,45 @@ voice_session_speaking(voice_zone_t *z, voice_id_t id, uint32_t mask,
 }
 
 
+/*
+ * The cut comes even if the flags are so already: who set them may have died
+ * before it.
+ */
+
+void
+voice_session_flags_locked(voice_zone_t *z, voice_session_t *s, uint32_t set,
+    uint32_t clear)
+{
+    uint32_t       old, flags;
+    voice_room_t  *r;
+
+    old = atomic_load(&s->flags);
+    flags = (old & ~clear) | set;
+    r = voice_room_get(z, atomic_load(&s->room));
+
+    if (flags != old) {
+
+        if (r != NULL) {
+            voice_room_change_begin(r);
+        }
+
+        atomic_store(&s->flags, flags);
+
+        if (r != NULL) {
+            voice_room_change_end(r);
+        }
+    }
+
+    if (r != NULL && (flags & VOICE_SESSION_UNHEARD)) {
+        voice_session_cut(z, s, r);
+    }
+}
+
+
 voice_err_t
 voice_session_flags(voice_zone_t *z, voice_id_t id, uint32_t set,
     uint32_t clear)
 {
-    uint32_t          flags;
-    voice_room_t     *r;
     voice_session_t  *s;
 
     voice_zone_lock(z);
@@ -188,22 +221,7 @@ voice_session_flags(voice_zone_t *z, voice_id_t id, uint32_t set,
     s = voice_session_get(z, id);
 
     if (s != NULL) {
-        r = voice_room_get(z, atomic_load(&s->room));
-
-        if (r != NULL) {
-            voice_room_change_begin(r);
-        }
-
-        flags = (atomic_load(&s->flags) & ~clear) | set;
-        atomic_store(&s->flags, flags);
-
-        if (r != NULL) {
-            voice_room_change_end(r);
-
-            if (flags & VOICE_SESSION_UNHEARD) {
-                voice_session_cut(z, s, r);
-            }
-        }
+        voice_session_flags_locked(z, s, set, clear);
     }
 
     voice_zone_unlock(z);

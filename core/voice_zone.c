@@ -3,9 +3,7 @@
  */
 
 
-#include "voice_index.h"
-#include "voice_session.h"
-#include "voice_zone.h"
+#include "voice_guild_internal.h"
 
 #include <errno.h>
 #include <sodium.h>
@@ -21,6 +19,9 @@
 _Static_assert(sizeof(voice_event_t) == 32, "an event has 32 bytes");
 _Static_assert(sizeof(voice_room_t) == 64, "a room is a cache line");
 _Static_assert(sizeof(voice_session_t) % 64 == 0, "cache lines");
+_Static_assert(sizeof(voice_session_t) + sizeof(voice_state_t)
+               + sizeof(voice_gateway_record_t) < 8192,
+               "a participant has less than 8 KiB");
 
 
 typedef struct {
@@ -29,6 +30,11 @@ typedef struct {
     size_t     by_user;
     size_t     by_channel;
     size_t     by_address;
+    size_t     state;
+    size_t     guild;
+    size_t     gateway;
+    size_t     by_member;
+    size_t     by_guild;
     size_t     size;
     uint32_t   buckets;
 } voice_zone_map_t;
@@ -57,6 +63,16 @@ voice_zone_map(uint32_t sessions, voice_zone_map_t *map)
     n += index;
     map->by_address = n;
     n += index;
+    map->by_member = n;
+    n += index;
+    map->by_guild = n;
+    n += index;
+    map->state = n;
+    n += voice_zone_align((size_t) sessions * sizeof(voice_state_t));
+    map->guild = n;
+    n += voice_zone_align((size_t) sessions * sizeof(voice_guild_t));
+    map->gateway = n;
+    n += voice_zone_align((size_t) sessions * sizeof(voice_gateway_record_t));
 
     map->size = n;
     map->buckets = buckets;
@@ -77,10 +93,19 @@ voice_zone_size(uint32_t sessions)
 size_t
 voice_zone_session_size(void)
 {
-    /* three indexes, filled by a quarter at worst */
+    /* five indexes, filled by a quarter at worst */
 
     return sizeof(voice_session_t) + sizeof(voice_room_t)
-           + 3 * 4 * sizeof(uint32_t);
+           + sizeof(voice_state_t) + sizeof(voice_guild_t)
+           + sizeof(voice_gateway_record_t) + 5 * 4 * sizeof(uint32_t);
+}
+
+
+static uint32_t
+voice_zone_record_size(void)
+{
+    return (uint32_t) (voice_zone_session_size()
+                       + sizeof(voice_zone_header_t));
 }
 
 
@@ -100,6 +125,11 @@ voice_zone_point(voice_zone_t *z, void *mem, uint32_t sessions)
     z->by_user = (_Atomic uint32_t *) (p + map.by_user);
     z->by_channel = (_Atomic uint32_t *) (p + map.by_channel);
     z->by_address = (_Atomic uint32_t *) (p + map.by_address);
+    z->state = (voice_state_t *) (p + map.state);
+    z->guild = (voice_guild_t *) (p + map.guild);
+    z->gateway = (voice_gateway_record_t *) (p + map.gateway);
+    z->by_member = (_Atomic uint32_t *) (p + map.by_member);
+    z->by_guild = (_Atomic uint32_t *) (p + map.by_guild);
     z->worker = VOICE_WORKER_NONE;
 }
 
@@ -156,10 +186,13 @@ voice_zone_format(voice_zone_t *z, void *mem, size_t size, uint32_t sessions,
     }
 
     h->layout = VOICE_ZONE_LAYOUT;
-    h->record_size = sizeof(voice_session_t);
+    h->record_size = voice_zone_record_size();
     h->size = map.size;
     h->sessions = sessions;
     h->index_mask = map.buckets - 1;
+
+    atomic_store(&h->log_next, 1);
+    h->log_applied = 1;
 
     randombytes_buf(h->boot_id, sizeof(h->boot_id));
     randombytes_buf(h->salt, sizeof(h->salt));
@@ -187,7 +220,7 @@ voice_zone_attach(voice_zone_t *z, void *mem, size_t size, uint32_t sessions)
     }
 
     if (h->magic != VOICE_ZONE_MAGIC || h->layout != VOICE_ZONE_LAYOUT
-        || h->record_size != sizeof(voice_session_t))
+        || h->record_size != voice_zone_record_size())
     {
         return VOICE_E_FORMAT;
     }
@@ -307,8 +340,11 @@ voice_worker_gone(voice_zone_t *z, uint16_t slot, uint64_t now,
         }
     }
 
+    voice_gateway_worker_gone(z, slot, now + window);
+
     /* last: whoever dies before leaves a dead pid, which is found again */
 
+    atomic_store(&w->listeners, 0);
     w->name[0] = '\0';
     atomic_store(&w->pid, 0);
 

@@ -4,9 +4,10 @@
  * The zone: all state of the voice server in one shared mapping, used by
  * every worker of every generation.
  *
- * Records are linked by index, never by pointer.  Session records are the
- * truth; free lists, room lists and hash indexes are derived from them and
- * are rebuilt by voice_zone_repair() when a process died inside the lock.
+ * Records are linked by index, never by pointer.  Records of sessions, voice
+ * states and gateway sessions, and the log of events, are the truth; free
+ * lists, lists of rooms and guilds, and hash indexes are derived from them
+ * and are rebuilt by voice_zone_repair() when a process died inside the lock.
  * For that, a record's fields of several words are written to the slot that
  * is not in use and switched over by one store (see voice_session_t).
  *
@@ -25,6 +26,7 @@
 #include "voice_addr.h"
 #include "voice_err.h"
 #include "voice_metrics.h"
+#include "voice_opcode.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -34,7 +36,7 @@
 
 
 #define VOICE_ZONE_MAGIC           0x656E6F5A2D786E76ull     /* "vnx-Zone" */
-#define VOICE_ZONE_LAYOUT          1
+#define VOICE_ZONE_LAYOUT          2
 
 #define VOICE_ZONE_SESSIONS_MIN    64
 #define VOICE_ZONE_SESSIONS_MAX    (1u << 17)    /* 17 bits in an SSRC */
@@ -44,6 +46,7 @@
 #define VOICE_WORKER_NAME_MAX      64
 #define VOICE_ENDPOINTS_MAX        16
 #define VOICE_CUTS_MAX             256
+#define VOICE_LOG_EVENTS           16384         /* a power of two */
 
 #define VOICE_WORKER_NONE          0xFFFFu
 
@@ -62,6 +65,11 @@ typedef uint64_t  voice_id_t;
 
 typedef struct voice_session_s  voice_session_t;
 typedef struct voice_room_s     voice_room_t;
+
+/* of voice_guild.h */
+typedef struct voice_state_s           voice_state_t;
+typedef struct voice_guild_s           voice_guild_t;
+typedef struct voice_gateway_record_s  voice_gateway_record_t;
 
 
 /* Where clients send their media: what Ready says. */
@@ -85,9 +93,47 @@ typedef struct {
 } voice_cut_t;
 
 
+/* A copy of a voice state, for whoever shows it. */
+typedef struct {
+    uint64_t     guild_id;
+    uint64_t     channel_id;        /* 0: in none */
+    uint64_t     user_id;
+    uint64_t     request_to_speak;  /* unix ms; 0: none */
+    uint32_t     flags;
+    char         session_id[VOICE_SESSION_ID_MAX + 1];
+} voice_state_info_t;
+
+
+typedef enum {
+    VOICE_LOG_STATE = 1,      /* a voice state as it is now */
+    VOICE_LOG_SERVER,         /* VOICE_SERVER_UPDATE to one gateway session */
+    VOICE_LOG_GUILD,          /* the directory's guild was made or changed */
+    VOICE_LOG_GUILD_DELETE,
+    VOICE_LOG_MEMBER          /* GUILD_MEMBER_UPDATE: mute or deaf changed */
+} voice_log_type_t;
+
+
+/* Of the guild service's log, see voice_guild.h. */
+typedef struct {
+    uint64_t             number;        /* in the log, from 1 */
+    voice_state_info_t   state;         /* whole and new; GUILD, GUILD_DELETE:
+                                           guild_id alone */
+    uint64_t             old_channel;   /* that the user was in before */
+    voice_id_t           gateway;       /* for this gateway session alone: any
+                                           SERVER, a STATE that changed
+                                           nothing; 0: for the guild */
+    voice_id_t           owner;         /* the gateway session that the voice
+                                           state belongs to; 0: none here */
+    uint32_t             type;          /* voice_log_type_t */
+} voice_log_event_t;
+
+
 typedef struct {
     _Atomic uint32_t   pid;          /* 0: the slot is free */
     uint32_t           dirty;        /* first session with events, index + 1 */
+    _Atomic uint32_t   taken;        /* sessions resumed by other workers */
+    uint32_t           gateways;     /* gateway sessions attached */
+    _Atomic uint32_t   listeners;    /* others that want the log's events */
     char               name[VOICE_WORKER_NAME_MAX];  /* wake socket, abstract */
     uint64_t           started;      /* ms */
     _Alignas(64) voice_metrics_t   metrics;
@@ -97,9 +143,9 @@ typedef struct {
 typedef struct {
     uint64_t           magic;
     uint32_t           layout;
-    uint32_t           record_size;  /* sizeof(voice_session_t) */
+    uint32_t           record_size;  /* of all kinds of records together */
     uint64_t           size;         /* bytes of the whole zone */
-    uint32_t           sessions;     /* capacity; rooms: the same */
+    uint32_t           sessions;     /* capacity of each table */
     uint32_t           index_mask;   /* buckets of each hash index - 1 */
     uint8_t            boot_id[16];  /* new with each empty zone */
     uint8_t            salt[16];     /* of hashes and SSRCs */
@@ -119,11 +165,25 @@ typedef struct {
     uint32_t           announced;    /* number of the last announcement */
     uint64_t           repairs;
 
+    _Atomic uint64_t   log_next;     /* number of the next event */
+    uint64_t           log_applied;  /* those below are in the records */
+    uint32_t           state_free;   /* index + 1, as those below */
+    _Atomic uint32_t   state_end;
+    uint32_t           states_used;
+    uint32_t           guild_free;
+    uint32_t           guild_end;
+    _Atomic uint32_t   guilds_used;
+    uint32_t           gateway_free;
+    _Atomic uint32_t   gateway_end;
+    uint32_t           gateways_used;
+
     uint32_t           endpoints;
     voice_endpoint_t   endpoint[VOICE_ENDPOINTS_MAX];
 
     voice_cut_t        cut[VOICE_CUTS_MAX];
     voice_worker_t     worker[VOICE_WORKERS_MAX];
+
+    voice_log_event_t  log[VOICE_LOG_EVENTS];
 } voice_zone_header_t;
 
 
@@ -135,6 +195,11 @@ typedef struct {
     _Atomic uint32_t     *by_user;     /* hash indexes, see voice_index.h */
     _Atomic uint32_t     *by_channel;
     _Atomic uint32_t     *by_address;
+    voice_state_t        *state;
+    voice_guild_t        *guild;
+    voice_gateway_record_t  *gateway;
+    _Atomic uint32_t     *by_member;
+    _Atomic uint32_t     *by_guild;
     uint16_t              worker;      /* own slot, or VOICE_WORKER_NONE */
     uint64_t              wake[VOICE_WORKERS_MAX / 64];  /* see below */
 } voice_zone_t;
@@ -143,7 +208,10 @@ typedef struct {
 /* bytes of a zone for so many sessions */
 size_t voice_zone_size(uint32_t sessions);
 
-/* bytes of it that one session accounts for, its room and indexes included */
+/*
+ * Bytes of it that one participant accounts for: voice session, voice state,
+ * gateway session; and a room, a guild and the indexes for each of them.
+ */
 size_t voice_zone_session_size(void);
 
 /*
@@ -187,7 +255,7 @@ voice_err_t voice_zone_lock_timed(voice_zone_t *z, unsigned ms);
 void voice_zone_repair(voice_zone_t *z);
 
 /*
- * Under the lock: compares all that is derived with the session records.
+ * Under the lock: compares all that is derived with the records.
  * Gives the number of faults and describes the first one in text.
  */
 unsigned voice_zone_verify(voice_zone_t *z, char *text, size_t size);
@@ -196,8 +264,8 @@ unsigned voice_zone_verify(voice_zone_t *z, char *text, size_t size);
 /*
  * Worker table.  A process takes a slot at start and gives it back at exit;
  * the caller finds out which processes are dead and which slots are free.
- * Sessions of the slot's former worker are detached and may be resumed until
- * now + window.
+ * Sessions of the slot's former worker, voice and gateway, are detached and
+ * may be resumed until now + window.
  */
 void voice_worker_register(voice_zone_t *z, uint16_t slot, uint32_t pid,
     const char *name, uint64_t now, uint64_t window);

@@ -7,8 +7,7 @@
  */
 
 
-#include "voice_index.h"
-#include "voice_session_internal.h"
+#include "voice_guild_internal.h"
 
 #include <sodium.h>
 
@@ -284,6 +283,10 @@ voice_zone_repair(voice_zone_t *z)
     for (i = 0; i < h->room_end; i++) {
         voice_room_change_end(&z->room[i]);
     }
+
+    /* last: events that are applied now close voice sessions */
+
+    voice_guild_repair(z);
 
     /* and the relays, for there may be cuts */
 
