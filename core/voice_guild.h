@@ -79,7 +79,7 @@ typedef struct {
     uint32_t     attach;           /* number of the websocket */
     uint32_t     seq;              /* s of the next dispatch */
     uint64_t     next;             /* next event of the log to look at */
-    uint64_t     note;             /* what the caller keeps with it; 0 at first */
+    uint64_t     note;             /* the caller's; 0 at first */
     char         session_id[VOICE_GATEWAY_SESSION_LEN + 1];
 } voice_gateway_session_t;
 

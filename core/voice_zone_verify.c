@@ -1,35 +1,19 @@
 /*
  * Copyright (C) ngx-voice contributors
  *
- * Checks the zone against itself: the session records are the truth, all
- * else must follow from them.  For tests, fuzzers and operators' tools.
+ * Checks the zone against itself: the records are the truth, all else must
+ * follow from them.  For tests, fuzzers and operators' tools.
  */
 
 
-#include "voice_index.h"
-#include "voice_session_internal.h"
+#include "voice_verify.h"
 
 #include <sodium.h>
 #include <stdarg.h>
 #include <stdio.h>
 
 
-typedef struct {
-    voice_zone_t  *z;
-    char          *text;
-    size_t         size;
-    unsigned       faults;
-
-    /* counted from the records */
-    uint32_t       used;
-    uint32_t       live;
-    uint32_t       named;        /* in the index of users */
-    uint32_t       bound;
-    uint32_t       dirty;
-} voice_verify_t;
-
-
-static void __attribute__((format(printf, 2, 3)))
+void
 voice_verify_fault(voice_verify_t *v, const char *format, ...)
 {
     va_list  args;
@@ -42,17 +26,7 @@ voice_verify_fault(voice_verify_t *v, const char *format, ...)
 }
 
 
-#define voice_verify(v, cond, ...)                                            \
-    do {                                                                      \
-        if (!(cond)) {                                                        \
-            voice_verify_fault((v), __VA_ARGS__);                             \
-        }                                                                     \
-    } while (0)
-
-
-/* One probe sequence, for the record itself and not one like it. */
-
-static bool
+bool
 voice_verify_indexed(const voice_zone_t *z, const voice_index_t *ix,
     uint32_t record)
 {
@@ -76,7 +50,7 @@ voice_verify_indexed(const voice_zone_t *z, const voice_index_t *ix,
 }
 
 
-static bool
+bool
 voice_verify_zero(const void *data, size_t len)
 {
     return sodium_is_zero(data, len) == 1;
@@ -525,6 +499,8 @@ voice_zone_verify(voice_zone_t *z, char *text, size_t size)
     voice_verify(&v, voice_index_count(&by_address) == v.bound,
                  "index of addresses: %u sessions, expected %u",
                  voice_index_count(&by_address), v.bound);
+
+    voice_guild_verify(&v);
 
     return v.faults;
 }
