@@ -126,6 +126,25 @@ voice_session_rewind_heard(voice_session_t *s, uint32_t number)
 }
 
 
+/*
+ * The client came back before its former websocket was found dead: that one's
+ * worker compares the number and looks which of its sessions it was.
+ */
+
+static void
+voice_session_take(voice_zone_t *z, voice_session_t *s)
+{
+    uint16_t  worker;
+
+    worker = atomic_load(&s->worker);
+
+    if (worker != VOICE_WORKER_NONE && worker != z->worker) {
+        atomic_fetch_add(&z->header->worker[worker].taken, 1);
+        z->wake[worker / 64] |= 1ull << (worker % 64);
+    }
+}
+
+
 static voice_err_t
 voice_session_resume_locked(voice_zone_t *z, voice_session_t *s, int version,
     bool has_ack, uint16_t seq_ack)
@@ -155,6 +174,7 @@ voice_session_resume_locked(voice_zone_t *z, voice_session_t *s, int version,
     }
 
     voice_session_clean(z, s);
+    voice_session_take(z, s);
 
     s->attach++;
     s->version = (uint8_t) version;

@@ -47,6 +47,9 @@ static const ngx_http_voice_ws_handler_t  ngx_http_voice_signal_ws = {
 /* This worker's websockets by the index of their session. */
 static ngx_http_voice_signal_t  **ngx_http_voice_signals;
 
+/* How many of their sessions other workers had taken when we last looked. */
+static uint32_t                   ngx_http_voice_taken;
+
 
 /* The slot's former worker may have been killed with websockets open. */
 
@@ -94,6 +97,7 @@ ngx_http_voice_signal_init_process(ngx_cycle_t *cycle)
     }
 
     ngx_http_voice_signal_settle(z);
+    ngx_http_voice_taken = atomic_load(&z->header->worker[z->worker].taken);
 
     return NGX_OK;
 }
@@ -782,6 +786,49 @@ ngx_http_voice_signal_closed(ngx_http_voice_ws_t *ws)
 }
 
 
+/* Closes websockets whose client has resumed at another worker. */
+
+static void
+ngx_http_voice_signal_taken(voice_zone_t *z)
+{
+    uint32_t                  taken;
+    ngx_uint_t                i;
+    voice_session_t          *s;
+    ngx_http_voice_signal_t  *sg;
+
+    if (z->worker == VOICE_WORKER_NONE) {
+        return;
+    }
+
+    taken = atomic_load(&z->header->worker[z->worker].taken);
+
+    if (taken == ngx_http_voice_taken) {
+        return;
+    }
+
+    ngx_http_voice_taken = taken;
+
+    for (i = 0; i < z->header->sessions; i++) {
+        sg = ngx_http_voice_signals[i];
+
+        if (sg == NULL) {
+            continue;
+        }
+
+        s = voice_session_get(z, sg->id);
+
+        if (s == NULL || atomic_load(&s->worker) == z->worker) {
+            continue;
+        }
+
+        ngx_http_voice_signal_close(sg, NGX_HTTP_VOICE_WS_GOING_AWAY,
+                                    "resumed by another websocket",
+                                    VOICE_METRICS_COUNT);
+        ngx_http_voice_ws_flush(sg->ws);
+    }
+}
+
+
 static void
 ngx_http_voice_signal_wake(ngx_log_t *log)
 {
@@ -791,7 +838,7 @@ ngx_http_voice_signal_wake(ngx_log_t *log)
 
     z = ngx_voice_zone((ngx_cycle_t *) ngx_cycle);
 
-    (void) log;
+    ngx_http_voice_signal_taken(z);
 
     while (voice_outbox_dirty(z, &id) == VOICE_OK) {
 
