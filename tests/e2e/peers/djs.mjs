@@ -40,6 +40,24 @@ function adapterCreator({ user, guild, channel, session, token, endpoint }) {
 }
 
 
+/*
+ * Versions 0.18 and 0.19 look for a header extension where the ciphertext
+ * begins, whatever the header says.  One packet in 65536 has the two bytes
+ * there by chance and loses its beginning, or all of it.
+ */
+function mend(receiver) {
+    const { parsePacket } = receiver;
+
+    receiver.parsePacket = function (packet, mode, nonce, key, user) {
+        const chance = mode.startsWith('aead') && (packet[0] & 0x10) === 0
+            && packet.readUInt16BE(12) === 0xbede;
+
+        return chance ? this.decrypt(packet, mode, nonce, key)
+            : parsePacket.call(this, packet, mode, nonce, key, user);
+    };
+}
+
+
 function networking() {
     return connection.state.networking?.state;
 }
@@ -50,6 +68,7 @@ serve({
         connection = voice.joinVoiceChannel({ guildId: args.guild,
             channelId: args.channel, selfDeaf: false, selfMute: false,
             debug: true, adapterCreator: adapterCreator(args) });
+        mend(connection.receiver);
         connection.on('debug', (m) => log(m.replace(args.token, '...')));
         connection.on('error', (e) => log('error', e));
         connection.on('stateChange', (a, b) =>
