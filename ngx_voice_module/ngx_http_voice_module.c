@@ -77,7 +77,7 @@ static ngx_command_t  ngx_http_voice_commands[] = {
 
     { ngx_string("voice_heartbeat"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
-      ngx_conf_set_msec_slot,
+      ngx_voice_conf_set_msec,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_voice_loc_conf_t, heartbeat),
       &ngx_http_voice_heartbeat_post },

@@ -47,6 +47,12 @@ void ngx_voice_wake(voice_zone_t *z, ngx_log_t *log);
 /* How long a session without websocket stays resumable, ms. */
 ngx_msec_t ngx_voice_resume_window(ngx_cycle_t *cycle);
 
+/*
+ * Sets a time as ngx_conf_set_msec_slot() does, post handler included, and
+ * says what was expected where the value is none.
+ */
+char *ngx_voice_conf_set_msec(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+
 /* CLOCK_MONOTONIC, as the zone wants it */
 #define ngx_voice_now()   ((uint64_t) ngx_current_msec)
 

@@ -63,7 +63,7 @@ static ngx_command_t  ngx_voice_commands[] = {
 
     { ngx_string("voice_resume_window"),
       NGX_MAIN_CONF|NGX_DIRECT_CONF|NGX_CONF_TAKE1,
-      ngx_conf_set_msec_slot,
+      ngx_voice_conf_set_msec,
       0,
       offsetof(ngx_voice_conf_t, resume_window),
       NULL },
@@ -444,6 +444,24 @@ ngx_voice_create_conf(ngx_cycle_t *cycle)
     vcf->resume_window = NGX_CONF_UNSET_MSEC;
 
     return vcf;
+}
+
+
+char *
+ngx_voice_conf_set_msec(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_str_t  *value;
+
+    value = cf->args->elts;
+
+    if (ngx_parse_time(&value[1], 0) == (ngx_int_t) NGX_ERROR) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid value \"%V\" of \"%V\", expected a time "
+                           "such as 30s or 1500ms", &value[1], &cmd->name);
+        return NGX_CONF_ERROR;
+    }
+
+    return ngx_conf_set_msec_slot(cf, cmd, conf);
 }
 
 

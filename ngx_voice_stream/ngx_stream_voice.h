@@ -283,6 +283,7 @@ ngx_voice_fanout_t *ngx_voice_fanout_get(ngx_voice_relay_t *r,
 
 /* Looks again at those who had to wait. */
 void ngx_voice_fanout_refresh(ngx_voice_relay_t *r, ngx_voice_fanout_t *f);
+void ngx_voice_fanout_exit(ngx_voice_relay_t *r);
 
 /* peer */
 
@@ -293,6 +294,9 @@ ngx_voice_peer_t *ngx_voice_peer_get(ngx_voice_relay_t *r, uint32_t index);
 ngx_int_t ngx_voice_peer_nonce(ngx_voice_relay_t *r, ngx_voice_peer_t *peer,
     voice_session_t *s, u_char nonce[VOICE_NONCE4_LEN]);
 void ngx_voice_peer_sweep_handler(ngx_event_t *ev);
+
+/* At the worker's exit: wipes and frees all of them. */
+void ngx_voice_peer_exit(ngx_voice_relay_t *r);
 
 /* send */
 

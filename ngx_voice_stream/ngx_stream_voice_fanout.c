@@ -234,3 +234,30 @@ ngx_voice_fanout_refresh(ngx_voice_relay_t *r, ngx_voice_fanout_t *f)
         }
     }
 }
+
+
+void
+ngx_voice_fanout_exit(ngx_voice_relay_t *r)
+{
+    uint32_t             i;
+    ngx_voice_fanout_t  *f;
+
+    for (i = 0; i < r->zone->header->sessions; i++) {
+        f = r->fanout[i];
+
+        if (f != NULL) {
+            if (f->target != NULL) {
+                ngx_free(f->target);
+            }
+
+            ngx_free(f);
+            r->fanout[i] = NULL;
+        }
+    }
+
+    if (r->route != NULL) {
+        ngx_free(r->route);
+        r->route = NULL;
+        r->routes = 0;
+    }
+}

@@ -43,6 +43,7 @@ static void ngx_stream_voice_handler(ngx_stream_session_t *s);
 
 static ngx_int_t ngx_stream_voice_init_module(ngx_cycle_t *cycle);
 static ngx_int_t ngx_stream_voice_init_process(ngx_cycle_t *cycle);
+static void ngx_stream_voice_exit_process(ngx_cycle_t *cycle);
 static ngx_stream_voice_srv_conf_t *ngx_stream_voice_listening(
     ngx_listening_t *ls);
 static ngx_voice_relay_t *ngx_stream_voice_create_relay(ngx_cycle_t *cycle,
@@ -87,7 +88,7 @@ ngx_module_t  ngx_stream_voice_module = {
     ngx_stream_voice_init_process,         /* init process */
     NULL,                                  /* init thread */
     NULL,                                  /* exit thread */
-    NULL,                                  /* exit process */
+    ngx_stream_voice_exit_process,         /* exit process */
     NULL,                                  /* exit master */
     NGX_MODULE_V1_PADDING
 };
@@ -395,6 +396,18 @@ ngx_stream_voice_init_process(ngx_cycle_t *cycle)
     }
 
     return NGX_OK;
+}
+
+
+static void
+ngx_stream_voice_exit_process(ngx_cycle_t *cycle)
+{
+    ngx_voice_relay_t  *r = ngx_stream_voice;
+
+    if (r != NULL) {
+        ngx_voice_peer_exit(r);
+        ngx_voice_fanout_exit(r);
+    }
 }
 
 

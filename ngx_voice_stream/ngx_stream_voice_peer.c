@@ -165,3 +165,21 @@ ngx_voice_peer_sweep_handler(ngx_event_t *ev)
         ngx_add_timer(ev, NGX_VOICE_SWEEP);
     }
 }
+
+
+void
+ngx_voice_peer_exit(ngx_voice_relay_t *r)
+{
+    uint32_t           i;
+    ngx_voice_peer_t  *peer;
+
+    for (i = 0; i < r->zone->header->sessions; i++) {
+        peer = r->peer[i];
+
+        if (peer != NULL) {
+            voice_crypto_key_wipe(&peer->key);
+            ngx_free(peer);
+            r->peer[i] = NULL;
+        }
+    }
+}
