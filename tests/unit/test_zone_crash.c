@@ -41,6 +41,7 @@ typedef struct {
     void       (*run)(crash_t *c);
     int          target;              /* of id[]; -1: none, -2: all */
     bool         ends;                /* the target's session */
+    bool         told;                /* and its websocket has to be told */
 } crash_case_t;
 
 
@@ -295,29 +296,29 @@ crash_run_repair(crash_t *c)
 
 
 static const crash_case_t  crash_cases[] = {
-    { "create", crash_run_create, -1, false },
-    { "replace", crash_run_replace, LIVE_A, true },
-    { "replace detached", crash_run_replace_detached, DETACHED, true },
-    { "replace alone", crash_run_replace_alone, ALONE, true },
-    { "select", crash_run_select, READY, false },
-    { "rekey", crash_run_rekey, LIVE_A, false },
-    { "close with code", crash_run_close_code, LIVE_B, true },
-    { "close", crash_run_close, LIVE_B, true },
-    { "close ready", crash_run_close_ready, READY, true },
-    { "close alone", crash_run_close_alone, ALONE, true },
-    { "closed", crash_run_closed, CLOSING, true },
-    { "detach", crash_run_detach, LIVE_B, false },
-    { "resume", crash_run_resume, DETACHED, false },
-    { "resume old", crash_run_resume_old, DETACHED, false },
-    { "expire", crash_run_expire, DETACHED, true },
-    { "speaking", crash_run_speaking, LIVE_B, false },
-    { "flags", crash_run_flags, LIVE_A, false },
-    { "candidate", crash_run_candidate, READY, false },
-    { "bind", crash_run_bind, LIVE_A, false },
-    { "want key", crash_run_want_key, LIVE_A, false },
-    { "flush", crash_run_flush, -2, false },
-    { "worker gone", crash_run_gone, -2, false },
-    { "repair", crash_run_repair, -1, false },
+    { "create", crash_run_create, -1, false, false },
+    { "replace", crash_run_replace, LIVE_A, true, true },
+    { "replace detached", crash_run_replace_detached, DETACHED, true, false },
+    { "replace alone", crash_run_replace_alone, ALONE, true, false },
+    { "select", crash_run_select, READY, false, false },
+    { "rekey", crash_run_rekey, LIVE_A, false, false },
+    { "close with code", crash_run_close_code, LIVE_B, true, true },
+    { "close", crash_run_close, LIVE_B, true, false },
+    { "close ready", crash_run_close_ready, READY, true, false },
+    { "close alone", crash_run_close_alone, ALONE, true, false },
+    { "closed", crash_run_closed, CLOSING, true, false },
+    { "detach", crash_run_detach, LIVE_B, false, false },
+    { "resume", crash_run_resume, DETACHED, false, false },
+    { "resume old", crash_run_resume_old, DETACHED, false, false },
+    { "expire", crash_run_expire, DETACHED, true, false },
+    { "speaking", crash_run_speaking, LIVE_B, false, false },
+    { "flags", crash_run_flags, LIVE_A, false, false },
+    { "candidate", crash_run_candidate, READY, false, false },
+    { "bind", crash_run_bind, LIVE_A, false, false },
+    { "want key", crash_run_want_key, LIVE_A, false, false },
+    { "flush", crash_run_flush, -2, false, false },
+    { "worker gone", crash_run_gone, -2, false, false },
+    { "repair", crash_run_repair, -1, false, false },
 };
 
 
@@ -394,6 +395,23 @@ crash_compare(const char *name, const voice_session_t *a,
 }
 
 
+/* A session that was ended is there still, or gone, or on its proper way. */
+
+static void
+crash_ended(const crash_case_t *cc, const voice_session_t *a,
+    const voice_session_t *b)
+{
+    if (b->state == VOICE_SESSION_CLOSING) {
+        test_num(cc->name, b->gen, a->gen);
+        test_num(cc->name, b->attach, a->attach);
+
+    } else if (cc->told) {
+        test_num(cc->name, b->gen, a->gen);
+        test_num(cc->name, b->state, a->state);
+    }
+}
+
+
 static void
 crash_check(crash_t *c, voice_zone_t *z, const crash_case_t *cc)
 {
@@ -415,7 +433,8 @@ crash_check(crash_t *c, voice_zone_t *z, const crash_case_t *cc)
         b = &z->session[voice_id_index(c->id[i])];
 
         if (cc->target == i && cc->ends) {
-            continue;             /* verify has said that it is one or other */
+            crash_ended(cc, a, b);
+            continue;
         }
 
         if (a->state == VOICE_SESSION_CLOSING && cc->target == -2) {
