@@ -19,10 +19,10 @@
 
 
 #define CRASH_STEPS_MAX   400000
-#define CRASH_KILLS       6           /* of each operation, with SIGKILL */
+#define CRASH_KILLS       3           /* of each operation, with SIGKILL */
 
 #define KILL_WRITERS      3
-#define KILL_MS           4000
+#define KILL_MS           3000
 #define KILL_SECONDS      60
 
 
