@@ -104,9 +104,15 @@ gateway_absent(const voice_json_t *val)
 static void
 gateway_token(char *token)
 {
-    if (strncmp(token, "Bot ", 4) == 0) {
-        memmove(token, token + 4, strlen(token + 4) + 1);
+    size_t  len;
+
+    if (strncmp(token, "Bot ", 4) != 0) {
+        return;
     }
+
+    len = strlen(token + 4);
+    memmove(token, token + 4, len);
+    memset(token + len, 0, 4);
 }
 
 
@@ -353,7 +359,12 @@ gateway_members(const voice_json_t *d, voice_gateway_members_t *members,
         voice_json_get(d, "query", &val) == VOICE_JSON_STRING;
 
     (void) voice_json_get(d, "nonce", &val);
-    (void) voice_json_string(&val, members->nonce, sizeof(members->nonce));
+
+    if (voice_json_string(&val, members->nonce, sizeof(members->nonce))
+        != VOICE_OK)
+    {
+        memset(members->nonce, 0, sizeof(members->nonce));
+    }
 
     return gateway_members_users(d, members, why);
 }
