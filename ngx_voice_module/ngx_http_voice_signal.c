@@ -817,7 +817,9 @@ ngx_http_voice_signal_taken(voice_zone_t *z)
 
         s = voice_session_get(z, sg->id);
 
-        if (s == NULL || atomic_load(&s->worker) == z->worker) {
+        /* none: it was resumed and has ended since */
+
+        if (s != NULL && atomic_load(&s->worker) == z->worker) {
             continue;
         }
 
