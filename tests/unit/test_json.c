@@ -532,6 +532,81 @@ json_out_full(void **state)
 }
 
 
+typedef struct {
+    const char  *text;
+    size_t       offset;
+} stop_t;
+
+
+static void
+json_parse_at_tells_where(void **state)
+{
+    char          *copy;
+    size_t         i, offset;
+    const char    *why;
+    voice_json_t   val;
+
+    static const stop_t  stops[] = {
+        { "", 0 }, { "  ", 2 }, { "x", 0 }, { "[1,]", 3 }, { "[1 2]", 3 },
+        { "{\"a\":1,}", 7 }, { "{\"a\" 1}", 5 }, { "[]x", 2 },
+        { "[\"\xff\"]", 2 }, { "[\"\x01\"]", 2 }, { "{\"a\":tru}", 5 },
+        { "[[[[[[[[[[[[[[[[[", 16 }, { "[\"abc", 5 }, { "-", 1 }
+    };
+
+    (void) state;
+
+    for (i = 0; i < test_n(stops); i++) {
+        copy = (char *) test_copy(stops[i].text, strlen(stops[i].text));
+        offset = 77;
+
+        test_err(stops[i].text,
+                 voice_json_parse_at(copy, strlen(stops[i].text), &val, &why,
+                                     &offset),
+                 VOICE_E_FORMAT);
+        test_num(stops[i].text, offset, stops[i].offset);
+        free(copy);
+    }
+}
+
+
+static void
+json_members_in_their_order(void **state)
+{
+    char          name[8];
+    int64_t       n, i;
+    const char   *why;
+    voice_json_t  object, key, val;
+
+    static const char  text[] = " { \"a\" : 0 , \"b\":1,\"a\":2 } ";
+    static const char *const  names[] = { "a", "b", "a" };
+
+    (void) state;
+
+    test_err("parse", voice_json_parse(text, strlen(text), &object, &why),
+             VOICE_OK);
+    val.type = VOICE_JSON_ABSENT;
+
+    for (i = 0; voice_json_next_member(&object, &key, &val); i++) {
+        assert_in_range(i, 0, 2);
+        test_err("key", voice_json_string(&key, name, sizeof(name)),
+                 VOICE_OK);
+        assert_string_equal(name, names[i]);
+        test_err("value", voice_json_int(&val, 0, 9, &n), VOICE_OK);
+        test_num("value", n, i);
+    }
+
+    test_num("members", i, 3);
+
+    test_err("parse", voice_json_parse("{ }", 3, &object, &why), VOICE_OK);
+    val.type = VOICE_JSON_ABSENT;
+    assert_false(voice_json_next_member(&object, &key, &val));
+
+    test_err("parse", voice_json_parse("[1]", 3, &object, &why), VOICE_OK);
+    val.type = VOICE_JSON_ABSENT;
+    assert_false(voice_json_next_member(&object, &key, &val));
+}
+
+
 int
 main(void)
 {
@@ -547,7 +622,9 @@ main(void)
         cmocka_unit_test(json_int_values),
         cmocka_unit_test(json_id_values),
         cmocka_unit_test(json_out_string_round_trip),
-        cmocka_unit_test(json_out_full)
+        cmocka_unit_test(json_out_full),
+        cmocka_unit_test(json_parse_at_tells_where),
+        cmocka_unit_test(json_members_in_their_order)
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
