@@ -8,6 +8,7 @@
 #include <ngx_http.h>
 
 #include "ngx_http_voice_module.h"
+#include "ngx_http_voice_registry.h"
 #include "ngx_http_voice_signal.h"
 #include "ngx_http_voice_status.h"
 #include "ngx_http_voice_variables.h"
@@ -200,7 +201,7 @@ ngx_http_voice_init_process(ngx_cycle_t *cycle)
         return NGX_OK;
     }
 
-    return ngx_http_voice_signal_init_process(cycle);
+    return ngx_http_voice_registry_init_process(cycle);
 }
 
 

@@ -10,6 +10,7 @@
 #include "ngx_http_voice_admit.h"
 #include "ngx_http_voice_event.h"
 #include "ngx_http_voice_handshake.h"
+#include "ngx_http_voice_registry.h"
 
 #include <arpa/inet.h>
 #include <sodium.h>
@@ -32,7 +33,6 @@ static void ngx_http_voice_signal_oversized(ngx_http_voice_ws_t *ws);
 static void ngx_http_voice_signal_timeout(ngx_http_voice_ws_t *ws);
 static void ngx_http_voice_signal_drained(ngx_http_voice_ws_t *ws);
 static void ngx_http_voice_signal_closed(ngx_http_voice_ws_t *ws);
-static void ngx_http_voice_signal_wake(ngx_log_t *log);
 
 
 static const ngx_http_voice_ws_handler_t  ngx_http_voice_signal_ws = {
@@ -42,65 +42,6 @@ static const ngx_http_voice_ws_handler_t  ngx_http_voice_signal_ws = {
     ngx_http_voice_signal_drained,
     ngx_http_voice_signal_closed
 };
-
-
-/* This worker's websockets by the index of their session. */
-static ngx_http_voice_signal_t  **ngx_http_voice_signals;
-
-/* How many of their sessions other workers had taken when we last looked. */
-static uint32_t                   ngx_http_voice_taken;
-
-
-/* The slot's former worker may have been killed with websockets open. */
-
-static void
-ngx_http_voice_signal_settle(voice_zone_t *z)
-{
-    uint64_t          closed, opened;
-    voice_metrics_t  *m;
-
-    m = voice_zone_metrics(z);
-
-    opened = atomic_load(&m->value[VOICE_M_WS_OPENED]);
-    closed = atomic_load(&m->value[VOICE_M_WS_CLOSED]);
-
-    voice_metric_add(m, VOICE_M_WS_CLOSED, opened - ngx_min(opened, closed));
-}
-
-
-ngx_int_t
-ngx_http_voice_signal_init_process(ngx_cycle_t *cycle)
-{
-    voice_zone_t  *z;
-
-    z = ngx_voice_zone(cycle);
-
-    if (z == NULL) {
-        return NGX_OK;
-    }
-
-    ngx_http_voice_signals = ngx_pcalloc(cycle->pool,
-                                         z->header->sessions
-                                         * sizeof(ngx_http_voice_signal_t *));
-    if (ngx_http_voice_signals == NULL) {
-        return NGX_ERROR;
-    }
-
-    if (ngx_voice_wake_handler(cycle, ngx_http_voice_signal_wake) != NGX_OK) {
-
-        /* an error would end this worker for good, and the rest of its sites */
-
-        ngx_log_error(NGX_LOG_ALERT, cycle->log, 0,
-                      "this worker can't be woken and takes no voice clients");
-        ngx_http_voice_signals = NULL;
-        return NGX_OK;
-    }
-
-    ngx_http_voice_signal_settle(z);
-    ngx_http_voice_taken = atomic_load(&z->header->worker[z->worker].taken);
-
-    return NGX_OK;
-}
 
 
 void
@@ -147,7 +88,7 @@ ngx_http_voice_signal_attach(ngx_http_voice_signal_t *sg, voice_id_t id,
     sg->attach = attach;
     sg->known = 1;
 
-    ngx_http_voice_signals[voice_id_index(id)] = sg;
+    ngx_http_voice_registry_add(sg);
 }
 
 
@@ -159,8 +100,6 @@ ngx_http_voice_signal_attach(ngx_http_voice_signal_t *sg, voice_id_t id,
 static void
 ngx_http_voice_signal_part(ngx_http_voice_signal_t *sg, ngx_uint_t resumable)
 {
-    ngx_http_voice_signal_t  **slot;
-
     ngx_http_voice_signal_count(sg);
 
     if (resumable) {
@@ -171,14 +110,10 @@ ngx_http_voice_signal_part(ngx_http_voice_signal_t *sg, ngx_uint_t resumable)
         voice_session_close(sg->zone, sg->id, sg->attach, 0);
     }
 
-    slot = &ngx_http_voice_signals[voice_id_index(sg->id)];
-
-    if (*slot == sg) {
-        *slot = NULL;
-    }
-
+    ngx_http_voice_registry_remove(sg);
     sg->id = 0;
 
+    ngx_http_voice_registry_told();
     ngx_voice_wake(sg->zone, sg->log);
 }
 
@@ -395,6 +330,7 @@ ngx_http_voice_signal_key(ngx_http_voice_signal_t *sg, voice_mode_t mode,
     sodium_memzero(key, sizeof(key));
     sodium_memzero(buf, sizeof(buf));
 
+    ngx_http_voice_registry_told();
     ngx_voice_wake(sg->zone, sg->log);
 
     return err == VOICE_OK ? NGX_OK : NGX_DECLINED;
@@ -487,6 +423,7 @@ ngx_http_voice_signal_speaking(ngx_http_voice_signal_t *sg,
         return;
     }
 
+    ngx_http_voice_registry_told();
     ngx_voice_wake(sg->zone, sg->log);
 }
 
@@ -510,9 +447,9 @@ ngx_http_voice_signal_supersede(ngx_http_voice_signal_t *sg, voice_id_t id)
 {
     ngx_http_voice_signal_t  *old;
 
-    old = ngx_http_voice_signals[voice_id_index(id)];
+    old = ngx_http_voice_registry_find(id);
 
-    if (old == NULL || old == sg || old->id != id) {
+    if (old == NULL || old == sg) {
         return;
     }
 
@@ -702,6 +639,12 @@ ngx_http_voice_signal_message(ngx_http_voice_ws_t *ws, ngx_uint_t text,
 
     voice_metric_add(voice_zone_metrics(sg->zone), VOICE_M_WS_MESSAGES_RX, 1);
 
+    ngx_http_voice_registry_relieve(sg, 0);
+
+    if (sg->state.state == VOICE_SIGNAL_CLOSED) {
+        return;
+    }
+
     if (!ngx_http_voice_signal_allowed(sg)) {
         return;
     }
@@ -778,83 +721,13 @@ ngx_http_voice_signal_closed(ngx_http_voice_ws_t *ws)
 {
     ngx_http_voice_signal_t  *sg = ws->data;
 
+    ngx_http_voice_registry_relieve(sg, 1);
+
     voice_signal_done(&sg->state, VOICE_SIGNAL_CLOSE);
 
     ngx_http_voice_signal_over(sg, ws->code, ws->reason,
                                ws->code != NGX_HTTP_VOICE_WS_NORMAL
                                && (ws->code < 4000 || ws->code > 4999));
-}
-
-
-/* Closes websockets whose client has resumed at another worker. */
-
-static void
-ngx_http_voice_signal_taken(voice_zone_t *z)
-{
-    uint32_t                  taken;
-    ngx_uint_t                i;
-    voice_session_t          *s;
-    ngx_http_voice_signal_t  *sg;
-
-    if (z->worker == VOICE_WORKER_NONE) {
-        return;
-    }
-
-    taken = atomic_load(&z->header->worker[z->worker].taken);
-
-    if (taken == ngx_http_voice_taken) {
-        return;
-    }
-
-    ngx_http_voice_taken = taken;
-
-    for (i = 0; i < z->header->sessions; i++) {
-        sg = ngx_http_voice_signals[i];
-
-        if (sg == NULL) {
-            continue;
-        }
-
-        s = voice_session_get(z, sg->id);
-
-        /* none: it was resumed and has ended since */
-
-        if (s != NULL && atomic_load(&s->worker) == z->worker) {
-            continue;
-        }
-
-        ngx_http_voice_signal_close(sg, NGX_HTTP_VOICE_WS_GOING_AWAY,
-                                    "resumed by another websocket",
-                                    VOICE_METRICS_COUNT);
-        ngx_http_voice_ws_flush(sg->ws);
-    }
-}
-
-
-static void
-ngx_http_voice_signal_wake(ngx_log_t *log)
-{
-    voice_id_t                id;
-    voice_zone_t             *z;
-    ngx_http_voice_signal_t  *sg;
-
-    z = ngx_voice_zone((ngx_cycle_t *) ngx_cycle);
-
-    ngx_http_voice_signal_taken(z);
-
-    while (voice_outbox_dirty(z, &id) == VOICE_OK) {
-
-        sg = ngx_http_voice_signals[voice_id_index(id)];
-
-        /* not ours any more, or its websocket is still about to take it */
-
-        if (sg == NULL || sg->id != id) {
-            continue;
-        }
-
-        ngx_http_voice_event_drain(sg);
-        ngx_http_voice_ws_flush(sg->ws);
-    }
 }
 
 
@@ -949,7 +822,7 @@ ngx_http_voice_signal_handler(ngx_http_request_t *r)
     sg->zone = ngx_voice_zone((ngx_cycle_t *) ngx_cycle);
     sg->opened = ngx_current_msec;
 
-    if (sg->zone == NULL || ngx_http_voice_signals == NULL) {
+    if (sg->zone == NULL || !ngx_http_voice_registry_ready()) {
         ngx_log_error(NGX_LOG_ERR, sg->log, 0,
                       "voice client refused: this worker has no voice zone");
         return NGX_HTTP_SERVICE_UNAVAILABLE;

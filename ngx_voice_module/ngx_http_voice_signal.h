@@ -55,8 +55,6 @@ typedef struct {
 /* In the content phase: locations with voice_signal, requests to upgrade. */
 ngx_int_t ngx_http_voice_signal_handler(ngx_http_request_t *r);
 
-ngx_int_t ngx_http_voice_signal_init_process(ngx_cycle_t *cycle);
-
 /* Brings packets_in, _out and _lost up to date. */
 void ngx_http_voice_signal_count(ngx_http_voice_signal_t *sg);
 
