@@ -581,11 +581,12 @@ ngx_http_voice_signal_rate(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         || burst > NGX_HTTP_VOICE_RATE_MAX * 10)
     {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"voice_signal_rate\" \"%V%s%V\", expected off, "
+                           "\"voice_signal_rate\" \"%V%s%s\", expected off, "
                            "or messages per second from 1/s to %d/s and then "
                            "a burst from 1", &value[1],
                            cf->args->nelts == 3 ? " " : "",
-                           &value[cf->args->nelts == 3 ? 2 : 0],
+                           cf->args->nelts == 3 ? value[2].data
+                                                : (u_char *) "",
                            NGX_HTTP_VOICE_RATE_MAX);
         return NGX_CONF_ERROR;
     }
