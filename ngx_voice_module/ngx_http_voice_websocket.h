@@ -11,8 +11,8 @@
  * Memory of an idle websocket: what nginx holds for an open request, this
  * structure, and wslay's frame context (4.2 KiB, of which 4 KiB are its read
  * buffer); 13.7 KiB altogether were measured, without TLS and with nginx's
- * default buffers.  Buffers for messages that come in parts and for output exist
- * only as long as they hold something, and nothing of a message is ever
+ * default buffers.  Buffers for messages that come in parts and for output
+ * exist only as long as they hold something, and nothing of a message is ever
  * taken from the request's pool, which lives as long as the socket.
  */
 
