@@ -86,6 +86,18 @@ ngx_http_voice_ws_append(const uint8_t *data, size_t len, int flags,
 }
 
 
+/* What went through may have been a key or a token. */
+
+static void
+ngx_http_voice_ws_free(u_char *buf, size_t used)
+{
+    if (buf != NULL) {
+        ngx_explicit_memzero(buf, used);
+        ngx_free(buf);
+    }
+}
+
+
 static ngx_int_t
 ngx_http_voice_ws_reserve(ngx_http_voice_ws_t *ws, size_t len)
 {
@@ -113,9 +125,7 @@ ngx_http_voice_ws_reserve(ngx_http_voice_ws_t *ws, size_t len)
         ngx_memcpy(p, ws->out_pos, used);
     }
 
-    if (ws->out != NULL) {
-        ngx_free(ws->out);
-    }
+    ngx_http_voice_ws_free(ws->out, ws->out_last - ws->out);
 
     ws->out = p;
     ws->out_pos = p;
@@ -273,15 +283,11 @@ ngx_http_voice_ws_cleanup(void *data)
 
     ngx_http_voice_ws_gone(ws, NGX_HTTP_VOICE_WS_LOST, "request ended");
 
-    if (ws->message != NULL) {
-        ngx_free(ws->message);
-        ws->message = NULL;
-    }
+    ngx_http_voice_ws_free(ws->message, ws->message_len);
+    ngx_http_voice_ws_free(ws->out, ws->out_last - ws->out);
 
-    if (ws->out != NULL) {
-        ngx_free(ws->out);
-        ws->out = NULL;
-    }
+    ws->message = NULL;
+    ws->out = NULL;
 
     if (ws->frame != NULL) {
         wslay_frame_context_free(ws->frame);
@@ -448,13 +454,12 @@ ngx_http_voice_ws_write(ngx_http_voice_ws_t *ws)
         }
     }
 
-    if (ws->out != NULL) {
-        ngx_free(ws->out);
-        ws->out = NULL;
-        ws->out_pos = NULL;
-        ws->out_last = NULL;
-        ws->out_end = NULL;
-    }
+    ngx_http_voice_ws_free(ws->out, ws->out_last - ws->out);
+
+    ws->out = NULL;
+    ws->out_pos = NULL;
+    ws->out_last = NULL;
+    ws->out_end = NULL;
 
     return NGX_OK;
 }
@@ -552,11 +557,9 @@ ngx_http_voice_ws_write_handler(ngx_event_t *wev)
 static void
 ngx_http_voice_ws_forget(ngx_http_voice_ws_t *ws)
 {
-    if (ws->message != NULL) {
-        ngx_free(ws->message);
-        ws->message = NULL;
-    }
+    ngx_http_voice_ws_free(ws->message, ws->message_len);
 
+    ws->message = NULL;
     ws->message_len = 0;
 }
 
