@@ -4,13 +4,18 @@
 
 
 #include "voice_crypto.h"
-#include "voice_bytes.h"
 #include "voice_crypto_aes.h"
+#include "voice_crypto_kernel.h"
 #include "voice_packet.h"
 #include "voice_rtcp.h"
 
+#include <pthread.h>
 #include <sodium.h>
 #include <string.h>
+
+
+/* more than the deepest of the kernels needs */
+#define VOICE_STACK_WIPE  8192
 
 
 /*
@@ -28,101 +33,109 @@
  * filled up with zeros to 24 bytes; AES takes the first 12 of them.
  */
 
-typedef voice_err_t (*voice_open_pt)(const voice_crypto_key_t *key,
-    const uint8_t *nonce, const uint8_t *aad, size_t aad_len,
-    const uint8_t *ct, size_t len, const uint8_t *tag, uint8_t *out);
-typedef voice_err_t (*voice_seal_pt)(const voice_crypto_key_t *key,
-    const uint8_t *nonce, const uint8_t *aad, size_t aad_len,
-    const uint8_t *plain, size_t len, uint8_t *ct, uint8_t *tag);
-
-
 typedef struct {
-    const char     *name;
-    bool            rtpsize;       /* clear CSRCs and extension preamble */
-    bool            aad;           /* the clear prefix is authenticated */
-    bool            tag_first;
-    uint8_t         trailer;       /* bytes of the nonce behind the packet */
-    voice_open_pt   open;
-    voice_seal_pt   seal;
+    const char       *name;
+    voice_cipher_t    cipher;
+    bool              rtpsize;     /* clear CSRCs and extension preamble */
+    bool              aad;         /* the clear prefix is authenticated */
+    bool              tag_first;
+    uint8_t           trailer;     /* bytes of the nonce behind the packet */
 } voice_crypto_mode_t;
 
 
+/* Datagrams of one cipher that are opened together. */
+typedef struct {
+    size_t                 n;
+    voice_lane_t           lane[VOICE_LANES_MAX];
+    voice_crypto_from_t   *from[VOICE_LANES_MAX];
+    size_t                 prefix[VOICE_LANES_MAX];
+    uint8_t                plain[VOICE_LANES_MAX][VOICE_DATAGRAM_MAX];
+} voice_crypto_batch_t;
+
+
+static void voice_crypto_init_once(void);
+static voice_err_t voice_crypto_rtp_prefix(const voice_crypto_from_t *from,
+    size_t *prefix);
 static voice_err_t voice_crypto_open(const voice_crypto_key_t *key,
     uint8_t *pkt, size_t len, size_t prefix, size_t *plain_len);
-static void voice_crypto_seal(const voice_crypto_mode_t *m, const uint8_t *hdr,
-    size_t hdr_len, const uint8_t *plain, size_t len, voice_crypto_to_t *to);
-static size_t voice_crypto_rtp_prefix(const voice_crypto_mode_t *m,
-    const voice_rtp_t *rtp);
-static void voice_crypto_nonce(const voice_crypto_mode_t *m,
-    const uint8_t *hdr, size_t hdr_len, const uint8_t *trailer,
-    uint8_t nonce[VOICE_NONCE24_LEN]);
-
-static voice_err_t voice_xsalsa20_open(const voice_crypto_key_t *key,
-    const uint8_t *nonce, const uint8_t *aad, size_t aad_len,
-    const uint8_t *ct, size_t len, const uint8_t *tag, uint8_t *out);
-static voice_err_t voice_xsalsa20_seal(const voice_crypto_key_t *key,
-    const uint8_t *nonce, const uint8_t *aad, size_t aad_len,
-    const uint8_t *plain, size_t len, uint8_t *ct, uint8_t *tag);
-static voice_err_t voice_xchacha20_open(const voice_crypto_key_t *key,
-    const uint8_t *nonce, const uint8_t *aad, size_t aad_len,
-    const uint8_t *ct, size_t len, const uint8_t *tag, uint8_t *out);
-static voice_err_t voice_xchacha20_seal(const voice_crypto_key_t *key,
-    const uint8_t *nonce, const uint8_t *aad, size_t aad_len,
-    const uint8_t *plain, size_t len, uint8_t *ct, uint8_t *tag);
+static voice_err_t voice_crypto_open_begin(const voice_crypto_key_t *key,
+    uint8_t *pkt, size_t len, size_t prefix, uint8_t *plain,
+    voice_lane_t *lane);
+static size_t voice_crypto_open_end(const voice_lane_t *lane, uint8_t *pkt,
+    size_t prefix);
+static void voice_crypto_open_batch(voice_crypto_batch_t *b,
+    voice_cipher_t cipher);
+static void voice_crypto_seal_begin(const voice_crypto_mode_t *m,
+    const voice_crypto_packet_t *p, voice_crypto_to_t *to, voice_lane_t *lane);
+static void voice_crypto_seal_end(const voice_crypto_mode_t *m,
+    const voice_crypto_packet_t *p, voice_crypto_to_t *to,
+    const voice_lane_t *lane);
 
 
 static const voice_crypto_mode_t  voice_crypto_modes[VOICE_MODE_COUNT] = {
 
-    /* name, rtpsize, aad, tag_first, trailer, open, seal */
+    /* name, cipher, rtpsize, aad, tag_first, trailer */
 
     [VOICE_MODE_AEAD_AES256_GCM_RTPSIZE] =
-    { "aead_aes256_gcm_rtpsize", true, true, false,
-      VOICE_NONCE4_LEN, voice_aes_open, voice_aes_seal },
+    { "aead_aes256_gcm_rtpsize", VOICE_CIPHER_AES256_GCM,
+      true, true, false, VOICE_NONCE4_LEN },
 
     [VOICE_MODE_AEAD_XCHACHA20_POLY1305_RTPSIZE] =
-    { "aead_xchacha20_poly1305_rtpsize", true, true, false,
-      VOICE_NONCE4_LEN, voice_xchacha20_open, voice_xchacha20_seal },
+    { "aead_xchacha20_poly1305_rtpsize", VOICE_CIPHER_XCHACHA20_POLY1305,
+      true, true, false, VOICE_NONCE4_LEN },
 
     [VOICE_MODE_XSALSA20_POLY1305_LITE_RTPSIZE] =
-    { "xsalsa20_poly1305_lite_rtpsize", true, false, true,
-      VOICE_NONCE4_LEN, voice_xsalsa20_open, voice_xsalsa20_seal },
+    { "xsalsa20_poly1305_lite_rtpsize", VOICE_CIPHER_XSALSA20_POLY1305,
+      true, false, true, VOICE_NONCE4_LEN },
 
     [VOICE_MODE_XSALSA20_POLY1305_LITE] =
-    { "xsalsa20_poly1305_lite", false, false, true,
-      VOICE_NONCE4_LEN, voice_xsalsa20_open, voice_xsalsa20_seal },
+    { "xsalsa20_poly1305_lite", VOICE_CIPHER_XSALSA20_POLY1305,
+      false, false, true, VOICE_NONCE4_LEN },
 
     [VOICE_MODE_XSALSA20_POLY1305_SUFFIX] =
-    { "xsalsa20_poly1305_suffix", false, false, true,
-      VOICE_NONCE24_LEN, voice_xsalsa20_open, voice_xsalsa20_seal },
+    { "xsalsa20_poly1305_suffix", VOICE_CIPHER_XSALSA20_POLY1305,
+      false, false, true, VOICE_NONCE24_LEN },
 
     [VOICE_MODE_XSALSA20_POLY1305] =
-    { "xsalsa20_poly1305", false, false, true,
-      0, voice_xsalsa20_open, voice_xsalsa20_seal },
+    { "xsalsa20_poly1305", VOICE_CIPHER_XSALSA20_POLY1305,
+      false, false, true, 0 },
 
     [VOICE_MODE_AEAD_AES256_GCM] =
-    { "aead_aes256_gcm", false, true, false,
-      VOICE_NONCE4_LEN, voice_aes_open, voice_aes_seal },
+    { "aead_aes256_gcm", VOICE_CIPHER_AES256_GCM,
+      false, true, false, VOICE_NONCE4_LEN },
 };
 
 
-_Static_assert(VOICE_KEY_LEN == crypto_secretbox_KEYBYTES
-               && VOICE_KEY_LEN == crypto_aead_aes256gcm_KEYBYTES
-               && VOICE_KEY_LEN == crypto_aead_xchacha20poly1305_ietf_KEYBYTES,
-               "one key length in all modes");
-_Static_assert(VOICE_NONCE24_LEN == crypto_secretbox_NONCEBYTES
-               && VOICE_NONCE24_LEN
-                  == crypto_aead_xchacha20poly1305_ietf_NPUBBYTES,
-               "24-byte nonces");
+static pthread_once_t  voice_crypto_once = PTHREAD_ONCE_INIT;
 
 
 voice_err_t
 voice_crypto_init(void)
 {
+    voice_err_t  err;
+
     if (sodium_init() < 0) {
         return VOICE_E_SYS;
     }
 
-    return voice_aes_init();
+    err = voice_aes_init();
+    if (err != VOICE_OK) {
+        return err;
+    }
+
+    if (pthread_once(&voice_crypto_once, voice_crypto_init_once) != 0) {
+        return VOICE_E_SYS;
+    }
+
+    return VOICE_OK;
+}
+
+
+static void
+voice_crypto_init_once(void)
+{
+    voice_kernels_init(voice_kernels(), voice_kernels_built_in(),
+                       voice_cpu_features());
 }
 
 
@@ -173,16 +186,31 @@ voice_crypto_key_init(voice_crypto_key_t *key, voice_mode_t mode,
     memcpy(key->secret, secret, VOICE_KEY_LEN);
     randombytes_buf(key->salt, sizeof(key->salt));
 
-    if (voice_crypto_modes[mode].open == voice_aes_open) {
-        voice_aes_key_init(key);
+    if (voice_crypto_modes[mode].cipher != VOICE_CIPHER_AES256_GCM) {
+        return;
     }
+
+    voice_aes_key_init(key);
+
+#if defined(__x86_64__)
+
+    if (voice_cpu_missing(VOICE_CPU_GCM, voice_kernels()->cpu) == NULL) {
+        voice_gcm_key_init(key);
+    }
+
+#endif
 }
 
 
+/*
+ * Kernels keep key material in registers, which the compiler may spill; what
+ * they left on the stack goes with the key.
+ */
 void
 voice_crypto_key_wipe(voice_crypto_key_t *key)
 {
     sodium_memzero(key, sizeof(voice_crypto_key_t));
+    sodium_stackzero(VOICE_STACK_WIPE);
 
     voice_aes_key_wipe();
 }
@@ -202,18 +230,20 @@ voice_err_t
 voice_crypto_open_rtp(const voice_crypto_key_t *key, uint8_t *pkt, size_t len,
     size_t *plain_len)
 {
-    voice_err_t   err;
-    voice_rtp_t   rtp;
+    size_t               prefix;
+    voice_err_t          err;
+    voice_crypto_from_t  from;
 
-    err = voice_rtp_parse(pkt, len, &rtp);
+    from.key = key;
+    from.pkt = pkt;
+    from.len = len;
+
+    err = voice_crypto_rtp_prefix(&from, &prefix);
     if (err != VOICE_OK) {
         return err;
     }
 
-    return voice_crypto_open(key, pkt, len,
-                     voice_crypto_rtp_prefix(&voice_crypto_modes[key->mode],
-                                             &rtp),
-                     plain_len);
+    return voice_crypto_open(key, pkt, len, prefix, plain_len);
 }
 
 
@@ -233,33 +263,131 @@ voice_crypto_open_rtcp(const voice_crypto_key_t *key, uint8_t *pkt, size_t len,
 }
 
 
-static size_t
-voice_crypto_rtp_prefix(const voice_crypto_mode_t *m, const voice_rtp_t *rtp)
+void
+voice_crypto_open_many(voice_crypto_from_t *from, size_t n)
 {
-    if (!m->rtpsize) {
-        return VOICE_RTP_HEADER_LEN;
-    }
+    int                    cipher;
+    size_t                 i, prefix;
+    voice_crypto_from_t   *f;
+    voice_crypto_batch_t   b;
 
-    return VOICE_RTP_HEADER_LEN + 4 * (size_t) rtp->cc
-           + (rtp->extension ? 4 : 0);
+    for (cipher = 0; cipher < VOICE_CIPHER_COUNT; cipher++) {
+        b.n = 0;
+
+        for (i = 0; i < n; i++) {
+            f = &from[i];
+
+            if ((int) voice_crypto_modes[f->key->mode].cipher != cipher) {
+                continue;
+            }
+
+            f->err = voice_crypto_rtp_prefix(f, &prefix);
+            if (f->err != VOICE_OK) {
+                continue;
+            }
+
+            f->err = voice_crypto_open_begin(f->key, f->pkt, f->len, prefix,
+                                             b.plain[b.n], &b.lane[b.n]);
+            if (f->err != VOICE_OK) {
+                continue;
+            }
+
+            b.from[b.n] = f;
+            b.prefix[b.n] = prefix;
+
+            if (++b.n == VOICE_LANES_MAX) {
+                voice_crypto_open_batch(&b, (voice_cipher_t) cipher);
+            }
+        }
+
+        if (b.n != 0) {
+            voice_crypto_open_batch(&b, (voice_cipher_t) cipher);
+        }
+    }
 }
 
 
-/*
- * Libraries clear their output when the tag is wrong, and some write it
- * before they know.  The packet must survive that, so that another session's
- * key can be tried; hence the detour over the stack.
- */
+static void
+voice_crypto_open_batch(voice_crypto_batch_t *b, voice_cipher_t cipher)
+{
+    size_t                i;
+    voice_crypto_from_t  *f;
+
+    voice_lanes_run(cipher, b->lane, b->n, VOICE_LANES_OPEN);
+
+    for (i = 0; i < b->n; i++) {
+        f = b->from[i];
+        f->err = b->lane[i].err;
+
+        if (f->err == VOICE_OK) {
+            f->plain_len = voice_crypto_open_end(&b->lane[i], f->pkt,
+                                                 b->prefix[i]);
+        }
+    }
+
+    b->n = 0;
+}
+
+
+/* How much of an RTP packet is clear. */
+static voice_err_t
+voice_crypto_rtp_prefix(const voice_crypto_from_t *from, size_t *prefix)
+{
+    voice_err_t  err;
+    voice_rtp_t  rtp;
+
+    err = voice_rtp_parse(from->pkt, from->len, &rtp);
+    if (err != VOICE_OK) {
+        return err;
+    }
+
+    *prefix = VOICE_RTP_HEADER_LEN;
+
+    if (voice_crypto_modes[from->key->mode].rtpsize) {
+        *prefix += 4 * (size_t) rtp.cc + (rtp.extension ? 4 : 0);
+    }
+
+    return VOICE_OK;
+}
+
+
 static voice_err_t
 voice_crypto_open(const voice_crypto_key_t *key, uint8_t *pkt, size_t len,
     size_t prefix, size_t *plain_len)
 {
+    voice_err_t   err;
+    voice_lane_t  lane;
+    uint8_t       plain[VOICE_DATAGRAM_MAX];
+
+    err = voice_crypto_open_begin(key, pkt, len, prefix, plain, &lane);
+    if (err != VOICE_OK) {
+        return err;
+    }
+
+    voice_lanes_run(voice_crypto_modes[key->mode].cipher, &lane, 1,
+                    VOICE_LANES_OPEN);
+
+    if (lane.err != VOICE_OK) {
+        return lane.err;
+    }
+
+    *plain_len = voice_crypto_open_end(&lane, pkt, prefix);
+
+    return VOICE_OK;
+}
+
+
+/*
+ * Ciphers write their output before they know the tag, and libraries clear it
+ * when the tag is wrong.  The packet must survive that, so that another
+ * session's key can be tried; hence the detour over the stack.
+ */
+static voice_err_t
+voice_crypto_open_begin(const voice_crypto_key_t *key, uint8_t *pkt,
+    size_t len, size_t prefix, uint8_t *plain, voice_lane_t *lane)
+{
     size_t                      n;
-    uint8_t                    *ct, *tag, *trailer;
-    voice_err_t                 err;
     const voice_crypto_mode_t  *m;
-    uint8_t                     nonce[VOICE_NONCE24_LEN];
-    uint8_t                     plain[VOICE_DATAGRAM_MAX];
 
     m = &voice_crypto_modes[key->mode];
 
@@ -273,37 +401,33 @@ voice_crypto_open(const voice_crypto_key_t *key, uint8_t *pkt, size_t len,
 
     n = len - prefix - VOICE_TAG_LEN - m->trailer;
 
-    ct = pkt + prefix + (m->tag_first ? VOICE_TAG_LEN : 0);
-    tag = m->tag_first ? pkt + prefix : ct + n;
-    trailer = pkt + len - m->trailer;
+    lane->key = key;
+    lane->in = pkt + prefix + (m->tag_first ? VOICE_TAG_LEN : 0);
+    lane->tag = pkt + prefix + (m->tag_first ? 0 : n);
+    lane->out = plain;
+    lane->len = (uint32_t) n;
+    lane->aad = pkt;
+    lane->aad_len = m->aad ? (uint32_t) prefix : 0;
 
-    voice_crypto_nonce(m, pkt, prefix, trailer, nonce);
+    memset(lane->nonce, 0, sizeof(lane->nonce));
 
-    err = m->open(key, nonce, pkt, m->aad ? prefix : 0, ct, n, tag, plain);
-    if (err != VOICE_OK) {
-        return err;
+    if (m->trailer == 0) {
+        memcpy(lane->nonce, pkt, prefix);
+
+    } else {
+        memcpy(lane->nonce, pkt + len - m->trailer, m->trailer);
     }
-
-    memcpy(pkt + prefix, plain, n);
-
-    *plain_len = prefix + n;
 
     return VOICE_OK;
 }
 
 
-static void
-voice_crypto_nonce(const voice_crypto_mode_t *m, const uint8_t *hdr,
-    size_t hdr_len, const uint8_t *trailer, uint8_t nonce[VOICE_NONCE24_LEN])
+static size_t
+voice_crypto_open_end(const voice_lane_t *lane, uint8_t *pkt, size_t prefix)
 {
-    memset(nonce, 0, VOICE_NONCE24_LEN);
+    memcpy(pkt + prefix, lane->out, lane->len);
 
-    if (m->trailer == 0) {
-        memcpy(nonce, hdr, hdr_len);
-
-    } else {
-        memcpy(nonce, trailer, m->trailer);
-    }
+    return prefix + lane->len;
 }
 
 
@@ -311,11 +435,56 @@ void
 voice_crypto_seal_rtp(voice_mode_t mode, const uint8_t *hdr, size_t hdr_len,
     const uint8_t *plain, size_t len, voice_crypto_to_t *to, size_t n)
 {
-    size_t  i;
+    size_t                      i, k;
+    voice_lane_t                lane[VOICE_LANES_MAX];
+    voice_crypto_packet_t       p;
+    const voice_crypto_mode_t  *m;
 
-    for (i = 0; i < n; i++) {
-        voice_crypto_seal(&voice_crypto_modes[mode], hdr, hdr_len, plain, len,
-                          &to[i]);
+    m = &voice_crypto_modes[mode];
+
+    p.hdr = hdr;
+    p.hdr_len = hdr_len;
+    p.plain = plain;
+    p.len = len;
+
+    for ( /* void */ ; n != 0; to += k, n -= k) {
+        k = n < VOICE_LANES_MAX ? n : VOICE_LANES_MAX;
+
+        for (i = 0; i < k; i++) {
+            voice_crypto_seal_begin(m, &p, &to[i], &lane[i]);
+        }
+
+        voice_lanes_run(m->cipher, lane, k, VOICE_LANES_SEAL_SAME);
+
+        for (i = 0; i < k; i++) {
+            voice_crypto_seal_end(m, &p, &to[i], &lane[i]);
+        }
+    }
+}
+
+
+void
+voice_crypto_seal_many(voice_mode_t mode, const voice_crypto_packet_t *packet,
+    voice_crypto_to_t *to, size_t n)
+{
+    size_t                      i, k;
+    voice_lane_t                lane[VOICE_LANES_MAX];
+    const voice_crypto_mode_t  *m;
+
+    m = &voice_crypto_modes[mode];
+
+    for ( /* void */ ; n != 0; to += k, packet += k, n -= k) {
+        k = n < VOICE_LANES_MAX ? n : VOICE_LANES_MAX;
+
+        for (i = 0; i < k; i++) {
+            voice_crypto_seal_begin(m, &packet[i], &to[i], &lane[i]);
+        }
+
+        voice_lanes_run(m->cipher, lane, k, VOICE_LANES_SEAL);
+
+        for (i = 0; i < k; i++) {
+            voice_crypto_seal_end(m, &packet[i], &to[i], &lane[i]);
+        }
     }
 }
 
@@ -323,91 +492,91 @@ voice_crypto_seal_rtp(voice_mode_t mode, const uint8_t *hdr, size_t hdr_len,
 void
 voice_crypto_seal_rtcp(const uint8_t *pkt, size_t len, voice_crypto_to_t *to)
 {
-    voice_crypto_seal(&voice_crypto_modes[to->key->mode], pkt,
-                      VOICE_RTCP_HEADER_LEN, pkt + VOICE_RTCP_HEADER_LEN,
-                      len - VOICE_RTCP_HEADER_LEN, to);
+    voice_lane_t                lane;
+    voice_crypto_packet_t       p;
+    const voice_crypto_mode_t  *m;
+
+    m = &voice_crypto_modes[to->key->mode];
+
+    p.hdr = pkt;
+    p.hdr_len = VOICE_RTCP_HEADER_LEN;
+    p.plain = pkt + VOICE_RTCP_HEADER_LEN;
+    p.len = len - VOICE_RTCP_HEADER_LEN;
+
+    voice_crypto_seal_begin(m, &p, to, &lane);
+    voice_lanes_run(m->cipher, &lane, 1, VOICE_LANES_SEAL_SAME);
+    voice_crypto_seal_end(m, &p, to, &lane);
+}
+
+
+/* Copies of a known length are a move or two, others are a call. */
+static void
+voice_crypto_seal_begin(const voice_crypto_mode_t *m,
+    const voice_crypto_packet_t *p, voice_crypto_to_t *to, voice_lane_t *lane)
+{
+    if (p->hdr_len == VOICE_RTP_HEADER_LEN) {
+        memcpy(to->out, p->hdr, VOICE_RTP_HEADER_LEN);
+
+    } else {
+        memcpy(to->out, p->hdr, p->hdr_len);
+    }
+
+    lane->key = to->key;
+    lane->in = p->plain;
+    lane->out = to->out + p->hdr_len + (m->tag_first ? VOICE_TAG_LEN : 0);
+    lane->tag = to->out + p->hdr_len + (m->tag_first ? 0 : p->len);
+    lane->len = (uint32_t) p->len;
+    lane->aad = p->hdr;
+    lane->aad_len = m->aad ? (uint32_t) p->hdr_len : 0;
+
+    memset(lane->nonce, 0, sizeof(lane->nonce));
+
+    switch (m->trailer) {
+
+    case 0:
+        memcpy(lane->nonce, p->hdr, p->hdr_len);
+        break;
+
+    case VOICE_NONCE4_LEN:
+        memcpy(lane->nonce, to->nonce, VOICE_NONCE4_LEN);
+        break;
+
+    default: /* VOICE_NONCE24_LEN */
+        memcpy(lane->nonce, to->nonce, VOICE_NONCE4_LEN);
+        memcpy(lane->nonce + VOICE_NONCE4_LEN, to->key->salt,
+               sizeof(to->key->salt));
+        break;
+    }
 }
 
 
 static void
-voice_crypto_seal(const voice_crypto_mode_t *m, const uint8_t *hdr,
-    size_t hdr_len, const uint8_t *plain, size_t len, voice_crypto_to_t *to)
+voice_crypto_seal_end(const voice_crypto_mode_t *m,
+    const voice_crypto_packet_t *p, voice_crypto_to_t *to,
+    const voice_lane_t *lane)
 {
-    uint8_t  *ct, *tag, *last;
-    uint8_t   trailer[VOICE_NONCE24_LEN], nonce[VOICE_NONCE24_LEN];
+    uint8_t  *last;
 
-    memcpy(trailer, to->nonce, VOICE_NONCE4_LEN);
-    memcpy(trailer + VOICE_NONCE4_LEN, to->key->salt, sizeof(to->key->salt));
-
-    voice_crypto_nonce(m, hdr, hdr_len, trailer, nonce);
-
-    ct = to->out + hdr_len + (m->tag_first ? VOICE_TAG_LEN : 0);
-    tag = m->tag_first ? to->out + hdr_len : ct + len;
-    last = to->out + hdr_len + VOICE_TAG_LEN + len;
-
-    memcpy(to->out, hdr, hdr_len);
-
-    if (m->seal(to->key, nonce, to->out, m->aad ? hdr_len : 0, plain, len, ct,
-                tag)
-        != VOICE_OK)
-    {
+    if (lane->err != VOICE_OK) {
         to->out_len = 0;
         return;
     }
 
-    memcpy(last, trailer, m->trailer);
+    last = to->out + p->hdr_len + VOICE_TAG_LEN + p->len;
+
+    switch (m->trailer) {
+
+    case 0:
+        break;
+
+    case VOICE_NONCE4_LEN:
+        memcpy(last, lane->nonce, VOICE_NONCE4_LEN);
+        break;
+
+    default: /* VOICE_NONCE24_LEN */
+        memcpy(last, lane->nonce, VOICE_NONCE24_LEN);
+        break;
+    }
 
     to->out_len = (size_t) (last - to->out) + m->trailer;
-}
-
-
-static voice_err_t
-voice_xsalsa20_open(const voice_crypto_key_t *key, const uint8_t *nonce,
-    const uint8_t *aad, size_t aad_len, const uint8_t *ct, size_t len,
-    const uint8_t *tag, uint8_t *out)
-{
-    (void) aad;
-    (void) aad_len;
-
-    return crypto_secretbox_open_detached(out, ct, tag, len, nonce,
-                                          key->secret)
-           == 0 ? VOICE_OK : VOICE_E_AUTH;
-}
-
-
-static voice_err_t
-voice_xsalsa20_seal(const voice_crypto_key_t *key, const uint8_t *nonce,
-    const uint8_t *aad, size_t aad_len, const uint8_t *plain, size_t len,
-    uint8_t *ct, uint8_t *tag)
-{
-    (void) aad;
-    (void) aad_len;
-
-    crypto_secretbox_detached(ct, tag, plain, len, nonce, key->secret);
-
-    return VOICE_OK;
-}
-
-
-static voice_err_t
-voice_xchacha20_open(const voice_crypto_key_t *key, const uint8_t *nonce,
-    const uint8_t *aad, size_t aad_len, const uint8_t *ct, size_t len,
-    const uint8_t *tag, uint8_t *out)
-{
-    return crypto_aead_xchacha20poly1305_ietf_decrypt_detached(out, NULL, ct,
-                                                 len, tag, aad, aad_len,
-                                                 nonce, key->secret)
-           == 0 ? VOICE_OK : VOICE_E_AUTH;
-}
-
-
-static voice_err_t
-voice_xchacha20_seal(const voice_crypto_key_t *key, const uint8_t *nonce,
-    const uint8_t *aad, size_t aad_len, const uint8_t *plain, size_t len,
-    uint8_t *ct, uint8_t *tag)
-{
-    crypto_aead_xchacha20poly1305_ietf_encrypt_detached(ct, tag, NULL, plain,
-                                              len, aad, aad_len, NULL, nonce,
-                                              key->secret);
-    return VOICE_OK;
 }

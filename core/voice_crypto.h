@@ -48,15 +48,32 @@ typedef enum {
 
 
 /*
- * A key prepared for one mode: the AES key schedule and hash powers where
- * they are needed.  Big (over 500 bytes) and process-local: what is shared
- * is the 32-byte secret.
+ * How packets are sealed and opened; the bytes are the same with all.  What
+ * counts is how many receivers a packet has.
+ */
+typedef enum {
+    VOICE_KERNEL_AUTO = 0,        /* the last of these that can be used */
+    VOICE_KERNEL_PORTABLE,        /* libsodium and OpenSSL, one by one */
+    VOICE_KERNEL_AVX2,            /* 8 side by side; AES-NI */
+    VOICE_KERNEL_AVX512,          /* 16 side by side; VAES */
+    VOICE_KERNEL_COUNT
+} voice_crypto_kernel_t;
+
+#define VOICE_KERNEL_WHY_MAX  128
+
+
+/*
+ * A key prepared for one mode, good for every kernel: with AES, the key
+ * schedule and hash powers of our own and libsodium's.  Big (over 1000 bytes)
+ * and process-local: what is shared is the 32-byte secret.  In front stands
+ * what the sealing of a packet reads.
  */
 typedef struct {
-    _Alignas(16) uint8_t   aes[512];   /* crypto_aead_aes256gcm_state */
-    uint8_t                secret[VOICE_KEY_LEN];
+    _Alignas(16) uint8_t   secret[VOICE_KEY_LEN];
     uint8_t                salt[20];   /* rest of a suffix mode nonce */
     voice_mode_t           mode;
+    _Alignas(16) uint8_t   gcm[496];   /* voice_gcm_key_t */
+    _Alignas(16) uint8_t   aes[512];   /* crypto_aead_aes256gcm_state */
 } voice_crypto_key_t;
 
 
@@ -69,8 +86,60 @@ typedef struct {
 } voice_crypto_to_t;
 
 
-/* Once in each process, before anything else here.  VOICE_E_SYS */
+/* A packet for one receiver. */
+typedef struct {
+    const uint8_t             *hdr;
+    size_t                     hdr_len;
+    const uint8_t             *plain;
+    size_t                     len;
+} voice_crypto_packet_t;
+
+
+/* A datagram that is opened. */
+typedef struct {
+    const voice_crypto_key_t  *key;
+    uint8_t                   *pkt;
+    size_t                     len;
+    size_t                     plain_len;  /* is set on success */
+    voice_err_t                err;        /* is set */
+} voice_crypto_from_t;
+
+
+/*
+ * Once in each process (and inherited by its children), before anything else
+ * here.  Tests the kernels that the CPU can run against the portable one and
+ * takes the best of those that pass.  VOICE_E_SYS
+ */
 voice_err_t voice_crypto_init(void);
+
+/*
+ * Takes another kernel, for the whole process and for all keys, old and new.
+ * Between voice_crypto_init() and the first thread or packet.
+ *
+ * VOICE_E_RANGE      no such kernel
+ * VOICE_E_NOT_FOUND  not in this build, or the CPU can't run it
+ * VOICE_E_STATE      it failed its test at the start
+ *
+ * After an error the one before stays in use.
+ */
+voice_err_t voice_crypto_use(voice_crypto_kernel_t kernel);
+voice_crypto_kernel_t voice_crypto_used(void);
+
+/*
+ * VOICE_OK, or why the kernel can't be used: the errors of voice_crypto_use()
+ * and a text for the log, such as "the CPU has no AVX512_IFMA".  A kernel
+ * with VOICE_E_STATE should be reported loudly, even if nobody asked for it:
+ * the CPU or the compiler is broken.
+ */
+voice_err_t voice_crypto_kernel_check(voice_crypto_kernel_t kernel,
+    const char **why);
+
+/* "auto", "portable", "avx2", "avx512" */
+const char *voice_crypto_kernel_name(voice_crypto_kernel_t kernel);
+
+/* VOICE_E_NOT_FOUND */
+voice_err_t voice_crypto_kernel_parse(const char *name, size_t len,
+    voice_crypto_kernel_t *kernel);
 
 const char *voice_mode_name(voice_mode_t mode);
 
@@ -115,6 +184,12 @@ voice_err_t voice_crypto_open_rtcp(const voice_crypto_key_t *key, uint8_t *pkt,
     size_t len, size_t *plain_len);
 
 /*
+ * voice_crypto_open_rtp() for several datagrams, of any modes; the fewer
+ * modes, the faster.  No two may be in the same memory.
+ */
+void voice_crypto_open_many(voice_crypto_from_t *from, size_t n);
+
+/*
  * Seals one packet for n receivers, whose keys all have the given mode.
  *
  * hdr, hdr_len  clear prefix: the RTP header with CSRCs and, in the rtpsize
@@ -128,6 +203,10 @@ voice_err_t voice_crypto_open_rtcp(const voice_crypto_key_t *key, uint8_t *pkt,
 void voice_crypto_seal_rtp(voice_mode_t mode, const uint8_t *hdr,
     size_t hdr_len, const uint8_t *plain, size_t len, voice_crypto_to_t *to,
     size_t n);
+
+/* The same for n packets with one receiver each. */
+void voice_crypto_seal_many(voice_mode_t mode,
+    const voice_crypto_packet_t *packet, voice_crypto_to_t *to, size_t n);
 
 /*
  * Seals one compound RTCP packet (len >= 8) for one receiver.

@@ -1,8 +1,9 @@
 /*
  * Copyright (C) ngx-voice contributors
  *
- * Everything here runs twice: with libsodium's AES (where the CPU has it)
- * and with OpenSSL's.
+ * Everything here runs with each kernel that the CPU can run, and with the
+ * portable one twice: with libsodium's AES (where the CPU has it) and with
+ * OpenSSL's.
  */
 
 
@@ -850,10 +851,11 @@ packets_allocate_nothing(void **state)
 static void
 aes_implementations_agree(void **state)
 {
-    size_t               len, a, b, n;
-    voice_aes_t          used;
-    voice_crypto_key_t   key;
-    uint8_t              pkt[1200], sodium[1300], openssl[1300];
+    size_t                  len, a, b, n;
+    voice_aes_t             used;
+    voice_crypto_key_t      key;
+    voice_crypto_kernel_t   kernel;
+    uint8_t                 pkt[1200], sodium[1300], openssl[1300];
 
     (void) state;
 
@@ -862,6 +864,9 @@ aes_implementations_agree(void **state)
     if (voice_aes_use(VOICE_AES_SODIUM) != VOICE_OK) {
         skip();
     }
+
+    kernel = voice_crypto_used();
+    test_err("portable", voice_crypto_use(VOICE_KERNEL_PORTABLE), VOICE_OK);
 
     memset(pkt, 0xC3, sizeof(pkt));
     test_hex(A_HEAD, pkt, sizeof(pkt));
@@ -883,6 +888,7 @@ aes_implementations_agree(void **state)
     }
 
     voice_aes_use(used);
+    test_err("kernel", voice_crypto_use(kernel), VOICE_OK);
 }
 
 
@@ -958,6 +964,10 @@ use_sodium(void **state)
 {
     (void) state;
 
+    if (voice_crypto_use(VOICE_KERNEL_PORTABLE) != VOICE_OK) {
+        return -1;
+    }
+
     return voice_aes_use(VOICE_AES_SODIUM) == VOICE_OK ? 0 : -1;
 }
 
@@ -967,7 +977,29 @@ use_openssl(void **state)
 {
     (void) state;
 
+    if (voice_crypto_use(VOICE_KERNEL_PORTABLE) != VOICE_OK) {
+        return -1;
+    }
+
     return voice_aes_use(VOICE_AES_OPENSSL) == VOICE_OK ? 0 : -1;
+}
+
+
+static int
+use_avx2(void **state)
+{
+    (void) state;
+
+    return voice_crypto_use(VOICE_KERNEL_AVX2) == VOICE_OK ? 0 : -1;
+}
+
+
+static int
+use_avx512(void **state)
+{
+    (void) state;
+
+    return voice_crypto_use(VOICE_KERNEL_AVX512) == VOICE_OK ? 0 : -1;
 }
 
 
@@ -975,6 +1007,7 @@ int
 main(void)
 {
     int                      failed;
+    const char              *why;
     const struct CMUnitTest  tests[] = {
         cmocka_unit_test(vectors_seal),
         cmocka_unit_test(vectors_open),
@@ -1015,6 +1048,19 @@ main(void)
 
     failed += cmocka_run_group_tests_name("OpenSSL's AES", tests, use_openssl,
                                           NULL);
+
+    if (voice_crypto_kernel_check(VOICE_KERNEL_AVX2, &why)
+        != VOICE_E_NOT_FOUND)
+    {
+        failed += cmocka_run_group_tests_name("avx2", tests, use_avx2, NULL);
+    }
+
+    if (voice_crypto_kernel_check(VOICE_KERNEL_AVX512, &why)
+        != VOICE_E_NOT_FOUND)
+    {
+        failed += cmocka_run_group_tests_name("avx512", tests, use_avx512,
+                                              NULL);
+    }
 
     return failed;
 }

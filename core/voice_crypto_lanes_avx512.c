@@ -1,0 +1,303 @@
+/*
+ * Copyright (C) ngx-voice contributors
+ *
+ * XSalsa20-Poly1305 and XChaCha20-Poly1305, 16 lanes, AVX-512.
+ */
+
+
+#include "voice_crypto_kernel.h"
+
+
+#if defined(__x86_64__)
+
+
+#include <immintrin.h>
+#include <stdbool.h>
+#include <string.h>
+
+
+#define VX_TARGET  "avx2,bmi2,avx512f,avx512dq,avx512bw,avx512vl,avx512ifma"
+#define VX_FN      static inline __attribute__((always_inline,                \
+                                                target(VX_TARGET)))
+#define VX_PART    static __attribute__((noinline, target(VX_TARGET)))
+#define VX_LANES   16
+
+
+typedef __m512i  vx_t;
+
+
+/* clang does so of its own accord */
+#if defined(__clang__)
+#define VX_UNROLL
+#else
+#define VX_UNROLL  _Pragma("GCC unroll 16")
+#endif
+
+
+#define vx_load(p)              _mm512_loadu_si512((const void *) (p))
+#define vx_store(p, x)          _mm512_storeu_si512((void *) (p), x)
+#define vx_set32(v)             _mm512_set1_epi32((int) (v))
+#define vx_set64(v)             _mm512_set1_epi64((long long) (v))
+
+#define vx_add32(a, b)          _mm512_add_epi32(a, b)
+#define vx_sub32(a, b)          _mm512_sub_epi32(a, b)
+#define vx_max32(a, b)          _mm512_max_epi32(a, b)
+#define vx_gt32(a, b)           _mm512_movm_epi32(_mm512_cmpgt_epi32_mask(a, b))
+#define vx_rol32(x, n)          _mm512_rol_epi32(x, n)
+#define vx_sll32(a, n)          _mm512_slli_epi32(a, n)
+#define vx_sllv32(a, n)         _mm512_sllv_epi32(a, n)
+
+#define vx_add64(a, b)          _mm512_add_epi64(a, b)
+#define vx_sub64(a, b)          _mm512_sub_epi64(a, b)
+#define vx_srl64(a, n)          _mm512_srli_epi64(a, n)
+#define vx_sll64(a, n)          _mm512_slli_epi64(a, n)
+#define vx_madlo52(acc, a, b)   _mm512_madd52lo_epu64(acc, a, b)
+#define vx_madhi52(acc, a, b)   _mm512_madd52hi_epu64(acc, a, b)
+
+#define vx_xor(a, b)            _mm512_xor_si512(a, b)
+#define vx_and(a, b)            _mm512_and_si512(a, b)
+#define vx_or(a, b)             _mm512_or_si512(a, b)
+#define vx_andnot(a, b)         _mm512_andnot_si512(a, b)
+
+#define vx_lo32(a, b)           _mm512_unpacklo_epi32(a, b)
+#define vx_hi32(a, b)           _mm512_unpackhi_epi32(a, b)
+#define vx_lo64(a, b)           _mm512_unpacklo_epi64(a, b)
+#define vx_hi64(a, b)           _mm512_unpackhi_epi64(a, b)
+
+/* the first `size` bytes, at most 64 */
+#define vx_mask(size)           _bzhi_u64(0xFFFFFFFFFFFFFFFFull, size)
+
+/* 128-bit parts of two vectors: 0 and 1 of each, 2 and 3, evens, odds */
+#define vx_parts(a, b, which)   _mm512_shuffle_i32x4(a, b, which)
+#define VX_PARTS_LOW            0x44
+#define VX_PARTS_HIGH           0xEE
+#define VX_PARTS_EVEN           0x88
+#define VX_PARTS_ODD            0xDD
+
+
+/*
+ * Four vectors of words to four of 128-bit parts: part k of vector j has the
+ * words of lane 4k + j.
+ */
+
+VX_FN void
+vx_quads(vx_t x[4], const vx_t w[4])
+{
+    vx_t  t[4];
+
+    t[0] = vx_lo32(w[0], w[1]);
+    t[1] = vx_hi32(w[0], w[1]);
+    t[2] = vx_lo32(w[2], w[3]);
+    t[3] = vx_hi32(w[2], w[3]);
+
+    x[0] = vx_lo64(t[0], t[2]);
+    x[1] = vx_hi64(t[0], t[2]);
+    x[2] = vx_lo64(t[1], t[3]);
+    x[3] = vx_hi64(t[1], t[3]);
+}
+
+
+/* Sixteen vectors of sixteen words; its own inverse. */
+
+VX_FN void
+vx_transpose(vx_t x[16])
+{
+    int   i;
+    vx_t  q[16], a, b, c, d;
+
+    VX_UNROLL
+    for (i = 0; i < 16; i += 4) {
+        vx_quads(q + i, x + i);
+    }
+
+    VX_UNROLL
+    for (i = 0; i < 4; i++) {
+        a = vx_parts(q[i], q[i + 4], VX_PARTS_LOW);
+        b = vx_parts(q[i + 8], q[i + 12], VX_PARTS_LOW);
+        c = vx_parts(q[i], q[i + 4], VX_PARTS_HIGH);
+        d = vx_parts(q[i + 8], q[i + 12], VX_PARTS_HIGH);
+
+        x[i] = vx_parts(a, b, VX_PARTS_EVEN);
+        x[i + 4] = vx_parts(a, b, VX_PARTS_ODD);
+        x[i + 8] = vx_parts(c, d, VX_PARTS_EVEN);
+        x[i + 12] = vx_parts(c, d, VX_PARTS_ODD);
+    }
+}
+
+
+/* A row is key and nonce, 32 bytes each. */
+
+VX_PART void
+vx_gather_keys(vx_t w[16], const voice_lane_t *lane, size_t n)
+{
+    size_t               i;
+    vx_t                 x[16];
+    __m256i              key, nonce;
+    const voice_lane_t  *l;
+
+    VX_UNROLL
+    for (i = 0; i < 16; i++) {
+        l = &lane[i < n ? i : 0];
+        key = _mm256_loadu_si256((const __m256i *) l->key->secret);
+        nonce = _mm256_loadu_si256((const __m256i *) l->nonce);
+        x[i] = _mm512_inserti32x8(_mm512_castsi256_si512(key), nonce, 1);
+    }
+
+    vx_transpose(x);
+
+    VX_UNROLL
+    for (i = 0; i < 16; i++) {
+        w[i] = x[i];
+    }
+}
+
+
+/* 4 * nw bytes from off on; with sizes so many, then zeros. */
+
+VX_PART void
+vx_gather(vx_t *w, size_t nw, const uint8_t *const *p, uint32_t off,
+    const uint32_t *size)
+{
+    vx_t      x[16];
+    size_t    i;
+    uint32_t  some;
+
+    some = 4 * (uint32_t) nw;
+
+    VX_UNROLL
+    for (i = 0; i < 16; i++) {
+        if (size != NULL) {
+            some = size[i];
+        }
+
+        x[i] = some == 0 ? vx_set32(0)
+                         : _mm512_maskz_loadu_epi8(vx_mask(some), p[i] + off);
+    }
+
+    vx_transpose(x);
+
+    VX_UNROLL
+    for (i = 0; i < 16; i++) {
+        w[i] = x[i];
+    }
+}
+
+
+/* The same the other way, for the first n rows of 64 bytes. */
+
+VX_PART void
+vx_scatter_rows(const vx_t w[16], uint8_t *const *p, uint32_t off,
+    const uint32_t *size, size_t n)
+{
+    vx_t    x[16];
+    size_t  i;
+
+    VX_UNROLL
+    for (i = 0; i < 16; i++) {
+        x[i] = w[i];
+    }
+
+    vx_transpose(x);
+
+    VX_UNROLL
+    for (i = 0; i < 16; i++) {
+        if (i >= n) {
+            break;
+        }
+
+        if (size == NULL) {
+            vx_store(p[i] + off, x[i]);
+
+        } else if (size[i] != 0) {
+            _mm512_mask_storeu_epi8(p[i] + off, vx_mask(size[i]), x[i]);
+        }
+    }
+}
+
+
+/* Rows of 32 bytes; two of them fit a vector, those of lanes j and j + 8. */
+
+VX_PART void
+vx_scatter_halves(const vx_t w[8], uint8_t *const *p, uint32_t off,
+    const uint32_t *size, size_t n)
+{
+    vx_t     q[8], x[8];
+    size_t   i;
+    __m256i  y;
+
+    const vx_t  even = _mm512_setr_epi64(0, 1, 8, 9, 4, 5, 12, 13);
+    const vx_t  odd = _mm512_setr_epi64(2, 3, 10, 11, 6, 7, 14, 15);
+
+    vx_quads(q, w);
+    vx_quads(q + 4, w + 4);
+
+    VX_UNROLL
+    for (i = 0; i < 4; i++) {
+        x[i] = _mm512_permutex2var_epi64(q[i], even, q[i + 4]);
+        x[i + 4] = _mm512_permutex2var_epi64(q[i], odd, q[i + 4]);
+    }
+
+    VX_UNROLL
+    for (i = 0; i < 16; i++) {
+        if (i >= n) {
+            break;
+        }
+
+        y = i < 8 ? _mm512_castsi512_si256(x[i % 8])
+                  : _mm512_extracti64x4_epi64(x[i % 8], 1);
+
+        if (size == NULL) {
+            _mm256_storeu_si256((__m256i *) (p[i] + off), y);
+
+        } else if (size[i] != 0) {
+            _mm256_mask_storeu_epi8(p[i] + off,
+                                    _bzhi_u32(0xFFFFFFFF, size[i]), y);
+        }
+    }
+}
+
+
+VX_FN void
+vx_scatter(const vx_t *w, size_t nw, uint8_t *const *p, uint32_t off,
+    const uint32_t *size, size_t n)
+{
+    if (nw == 8) {
+        vx_scatter_halves(w, p, off, size, n);
+
+    } else {
+        vx_scatter_rows(w, p, off, size, n);
+    }
+}
+
+
+#include "voice_crypto_poly44.h"
+#include "voice_crypto_lanes.h"
+
+
+void
+voice_lanes_avx512_xsalsa20(voice_lane_t *lane, size_t n,
+    voice_lanes_how_t how)
+{
+    if (n <= VX_LANES / 2) {
+        voice_lanes_avx512vl_xsalsa20(lane, n, how);
+        return;
+    }
+
+    voice_lanes_all(lane, n, how, true);
+}
+
+
+void
+voice_lanes_avx512_xchacha20(voice_lane_t *lane, size_t n,
+    voice_lanes_how_t how)
+{
+    if (n <= VX_LANES / 2) {
+        voice_lanes_avx512vl_xchacha20(lane, n, how);
+        return;
+    }
+
+    voice_lanes_all(lane, n, how, false);
+}
+
+
+#endif /* __x86_64__ */
