@@ -103,6 +103,7 @@ typedef struct {
     unsigned         base;               /* of guilds: each process has its
                                             own */
     bool             shared;             /* others use the zone too */
+    bool             late;               /* and have filled the log since */
     voice_log_event_t   expected[GOPS_EXPECTED];
     unsigned         nexpected;
     unsigned         replayed;           /* dispatches, by all resumes */
@@ -118,7 +119,7 @@ gops_init(gops_zone_t *o, void *mem, bool format, unsigned slot)
     size_t  size = voice_zone_size(GOPS_SESSIONS);
 
     o->now = 1;
-    o->base = 1000;
+    o->base = (o->base != 0) ? o->base : 1000;
 
     for (w = 0; w < GOPS_WORKERS; w++) {
         ops_check(o, (format && w == 0
@@ -131,6 +132,13 @@ gops_init(gops_zone_t *o, void *mem, bool format, unsigned slot)
         voice_worker_register(&o->z[w], slot + w, 100 + w, "w", 1,
                               GOPS_WINDOW);
     }
+}
+
+
+static inline uint64_t
+gops_user(const gops_zone_t *o, unsigned u)
+{
+    return o->base * 100ull + u;
 }
 
 
@@ -171,7 +179,7 @@ gops_expect(gops_zone_t *o, voice_log_type_t type, unsigned g, unsigned u,
     ev->owner = st->owner;
     ev->old_channel = old_channel ? 2000 + old_channel : 0;
     ev->state.guild_id = o->base + g;
-    ev->state.user_id = 500 + u;
+    ev->state.user_id = gops_user(o, u);
     ev->state.channel_id = st->channel ? 2000 + st->channel : 0;
     ev->state.flags = st->flags;
     ev->state.request_to_speak = st->request;
@@ -205,12 +213,19 @@ gops_appended(gops_zone_t *o, bool any_order)
     size_t              n;
     unsigned            i;
     uint64_t            next = o->before;
+    voice_err_t         err;
     gops_event_t       *e;
     voice_log_event_t   ev;
 
     for ( ;; ) {
-        ops_check(o, voice_log_read(&o->z[0], &next, &ev, 1, &n)
-                     == VOICE_OK);
+        err = voice_log_read(&o->z[0], &next, &ev, 1, &n);
+
+        if (err == VOICE_E_EXPIRED && o->shared) {
+            o->late = true;
+            return;
+        }
+
+        ops_check(o, err == VOICE_OK);
 
         if (o->why[0] != '\0' || n == 0) {
             break;
@@ -321,7 +336,7 @@ gops_join(gops_zone_t *o, gops_gateway_t *gw, unsigned g, unsigned u,
 
     j.guild_id = o->base + g;
     j.channel_id = 2000 + channel;
-    j.user_id = 500 + u;
+    j.user_id = gops_user(o, u);
     j.gateway = id;
     j.session_id = (gw != NULL) ? NULL : sid;
     j.flags = flags;
@@ -409,7 +424,8 @@ gops_moderate(gops_zone_t *o, gops_t op, unsigned g, unsigned u, uint32_t a,
     expected = st->channel ? VOICE_OK : VOICE_E_NOT_FOUND;
 
     if (op == GOPS_LEAVE) {
-        ops_check(o, voice_state_leave(z, o->base + g, 500 + u) == expected);
+        ops_check(o, voice_state_leave(z, o->base + g, gops_user(o, u))
+                     == expected);
 
         if (expected == VOICE_OK) {
             gops_left(o, g, u);
@@ -419,7 +435,7 @@ gops_moderate(gops_zone_t *o, gops_t op, unsigned g, unsigned u, uint32_t a,
     }
 
     if (op == GOPS_MOVE) {
-        ops_check(o, voice_state_move(z, o->base + g, 500 + u,
+        ops_check(o, voice_state_move(z, o->base + g, gops_user(o, u),
                                       2000 + channel, a & 64)
                      == expected);
 
@@ -446,7 +462,7 @@ gops_moderate(gops_zone_t *o, gops_t op, unsigned g, unsigned u, uint32_t a,
     set = (b >> 8) & (b >> 10) & 0x1ffu;
     clear = (a >> 8) & 0x1ffu;
 
-    ops_check(o, voice_state_flags(z, o->base + g, 500 + u, set, clear,
+    ops_check(o, voice_state_flags(z, o->base + g, gops_user(o, u), set, clear,
                                    (a & 32) ? &request : NULL)
                  == expected);
 
@@ -488,7 +504,7 @@ gops_voice(gops_zone_t *o, bool other, unsigned g, unsigned u, uint32_t a)
     memset(&c, 0, sizeof(c));
 
     c.guild_id = o->base + g;
-    c.user_id = 500 + u;
+    c.user_id = gops_user(o, u);
     c.channel_id = 2000 + (other ? 1 + a / 8 % GOPS_CHANNELS : st->channel);
     c.session_id = (other && (a & 512)) ? "other" : st->sid;
     c.version = 8;

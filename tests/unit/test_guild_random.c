@@ -30,14 +30,14 @@ random_compare_states(gops_zone_t *o)
 
         for (u = 0; u < GOPS_USERS; u++) {
             st = &o->state[g][u];
-            err = voice_state_get(z, o->base + g, 500 + u, &info);
+            err = voice_state_get(z, o->base + g, gops_user(o, u), &info);
 
             ops_check(o, err == (st->channel ? VOICE_OK
                                              : VOICE_E_NOT_FOUND));
-            ops_check(o, voice_state_sticky(z, o->base + g, 500 + u)
+            ops_check(o, voice_state_sticky(z, o->base + g, gops_user(o, u))
                          == (st->flags & VOICE_STATE_STICKY));
 
-            why = gops_told(z, o->base + g, 500 + u);
+            why = gops_told(z, o->base + g, gops_user(o, u));
 
             if (why != NULL) {
                 ops_fail(o, "user %u of guild %u: %s", u, g, why);
