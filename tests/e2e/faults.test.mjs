@@ -45,11 +45,12 @@ async function underLoad(nginx, seconds, fault, allow = 0) {
 }
 
 
-function lossless(stats) {
+function lossless(stats, reordered = 0) {
     assert.ok(stats.expected > 10000, JSON.stringify(stats));
     assert.deepEqual([stats.participants, stats.received, stats.lost,
-        stats.duplicated, stats.reordered, stats.undecryptable],
-    [60, stats.expected, 0, 0, 0, 0], JSON.stringify(stats));
+        stats.duplicated, stats.undecryptable],
+    [60, stats.expected, 0, 0, 0], JSON.stringify(stats));
+    assert.ok(stats.reordered <= reordered, JSON.stringify(stats));
 }
 
 
@@ -83,7 +84,9 @@ describe('what operators do', () => {
             }
         });
 
-        lossless(stats);
+        /* with another number of workers a sender's packets go to another
+           queue, and may overtake those that still wait in the old one */
+        lossless(stats, stats.expected / 1000);
         await until('old workers to end', () => nginx.workers().length === 1,
             15000);
         await finish(nginx);
