@@ -472,6 +472,40 @@ voice_user_token_verify(const voice_token_keys_t *keys, const char *jwt,
 }
 
 
+voice_err_t
+voice_platform_token_verify(const voice_token_keys_t *keys, const char *jwt,
+    int64_t now, const char **why)
+{
+    char          scope[sizeof(VOICE_PLATFORM_SCOPE)];
+    uint8_t       buf[TOKEN_BYTES_MAX];
+    int64_t       expires;
+    voice_err_t   err;
+    voice_json_t  claims, value;
+
+    err = token_open(keys, jwt, VOICE_TOKEN_MAX, buf, &claims, why);
+    if (err != VOICE_OK) {
+        return err;
+    }
+
+    if (voice_json_get(&claims, "scope", &value) != VOICE_JSON_STRING
+        || voice_json_string(&value, scope, sizeof(scope)) != VOICE_OK
+        || strcmp(scope, VOICE_PLATFORM_SCOPE) != 0)
+    {
+        *why = "token: scope: \"" VOICE_PLATFORM_SCOPE "\" is expected";
+        return VOICE_E_FORMAT;
+    }
+
+    expires = 0;
+
+    err = token_expires(&claims, &expires, why);
+    if (err != VOICE_OK) {
+        return err;
+    }
+
+    return token_expired(expires, now, why);
+}
+
+
 void
 voice_token_hash(const char *jwt, uint8_t hash[VOICE_TOKEN_HASH_LEN])
 {

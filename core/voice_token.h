@@ -26,6 +26,8 @@
 #define VOICE_TOKEN_HASH_LEN      16
 #define VOICE_TOKEN_KEYS_MAX      8
 
+#define VOICE_PLATFORM_SCOPE      "platform"
+
 
 typedef enum {
     VOICE_ALG_HS256 = 0,
@@ -110,6 +112,14 @@ voice_err_t voice_user_token_verify(const voice_token_keys_t *keys,
     const char **why);
 
 /*
+ * A platform's token: whoever has it may change guilds and see all of them.
+ * It is a JWT whose claim scope is "platform", under keys of its own, so that
+ * no user or voice token passes for one.  Errors as above.
+ */
+voice_err_t voice_platform_token_verify(const voice_token_keys_t *keys,
+    const char *jwt, int64_t now, const char **why);
+
+/*
  * Signs into buf, NUL-terminated.
  *
  * VOICE_E_STATE   no key can sign
@@ -121,6 +131,10 @@ voice_err_t voice_token_sign(const voice_token_keys_t *keys,
     const voice_token_t *token, char *buf, size_t size);
 voice_err_t voice_user_token_sign(const voice_token_keys_t *keys,
     const voice_user_token_t *token, char *buf, size_t size);
+
+/* expires: unix seconds; 0: never */
+voice_err_t voice_platform_token_sign(const voice_token_keys_t *keys,
+    int64_t expires, char *buf, size_t size);
 
 /* What the zone keeps of a token: the start of its SHA-256. */
 void voice_token_hash(const char *jwt, uint8_t hash[VOICE_TOKEN_HASH_LEN]);

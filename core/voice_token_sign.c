@@ -314,3 +314,20 @@ voice_user_token_sign(const voice_token_keys_t *keys,
 
     return sign_end(&claims, buf, size);
 }
+
+
+voice_err_t
+voice_platform_token_sign(const voice_token_keys_t *keys, int64_t expires,
+    char *buf, size_t size)
+{
+    sign_claims_t  claims;
+
+    if (sign_begin(keys, &claims) != VOICE_OK) {
+        return sign_end(&claims, buf, size);
+    }
+
+    sign_string(&claims, "scope", VOICE_PLATFORM_SCOPE);
+    sign_positive(&claims, "exp", expires);
+
+    return sign_end(&claims, buf, size);
+}

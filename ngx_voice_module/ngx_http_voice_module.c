@@ -9,6 +9,7 @@
 
 #include "ngx_http_voice_module.h"
 #include "ngx_http_voice_registry.h"
+#include "ngx_http_voice_service.h"
 #include "ngx_http_voice_signal.h"
 #include "ngx_http_voice_status.h"
 #include "ngx_http_voice_variables.h"
@@ -51,7 +52,7 @@ static char *ngx_http_voice_signal(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static char *ngx_http_voice_status(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
-static char *ngx_http_voice_signal_rate(ngx_conf_t *cf, ngx_command_t *cmd,
+static char *ngx_http_voice_rate(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 
 
@@ -66,7 +67,7 @@ static ngx_command_t  ngx_http_voice_commands[] = {
       NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
       ngx_http_voice_key,
       NGX_HTTP_MAIN_CONF_OFFSET,
-      0,
+      offsetof(ngx_http_voice_main_conf_t, keys),
       NULL },
 
     { ngx_string("voice_modes"),
@@ -99,9 +100,9 @@ static ngx_command_t  ngx_http_voice_commands[] = {
 
     { ngx_string("voice_signal_rate"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE12,
-      ngx_http_voice_signal_rate,
+      ngx_http_voice_rate,
       NGX_HTTP_LOC_CONF_OFFSET,
-      0,
+      offsetof(ngx_http_voice_loc_conf_t, rate),
       NULL },
 
     { ngx_string("voice_signal_rate_dry_run"),
@@ -109,6 +110,83 @@ static ngx_command_t  ngx_http_voice_commands[] = {
       ngx_conf_set_flag_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_voice_loc_conf_t, rate_dry_run),
+      NULL },
+
+    { ngx_string("voice_guilds"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_http_voice_directory_file,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("voice_guilds_memory"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_size_slot,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      offsetof(ngx_http_voice_main_conf_t, directory.memory),
+      NULL },
+
+    { ngx_string("voice_platform_key"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_http_voice_key,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      offsetof(ngx_http_voice_main_conf_t, platform),
+      NULL },
+
+    { ngx_string("voice_gateway"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS,
+      ngx_http_voice_service_gateway,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("voice_gateway_heartbeat"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_msec_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_voice_loc_conf_t, gateway_heartbeat),
+      &ngx_http_voice_heartbeat_post },
+
+    { ngx_string("voice_gateway_url"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_str_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_voice_loc_conf_t, gateway_url),
+      &ngx_http_voice_service_url_post },
+
+    { ngx_string("voice_endpoint"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_str_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_voice_loc_conf_t, endpoint),
+      &ngx_http_voice_service_endpoint_post },
+
+    { ngx_string("voice_region"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_str_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_voice_loc_conf_t, region),
+      &ngx_http_voice_service_region_post },
+
+    { ngx_string("voice_token_ttl"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_sec_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_voice_loc_conf_t, token_ttl),
+      &ngx_http_voice_service_ttl_post },
+
+    { ngx_string("voice_api"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS,
+      ngx_http_voice_service_api,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("voice_api_rate"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE12,
+      ngx_http_voice_rate,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_voice_loc_conf_t, api_rate),
       NULL },
 
     { ngx_string("voice_status"),
@@ -189,7 +267,7 @@ ngx_http_voice_init(ngx_conf_t *cf)
 
     *h = ngx_http_voice_signal_handler;
 
-    return NGX_OK;
+    return ngx_http_voice_service_init(cf);
 }
 
 
@@ -201,14 +279,21 @@ ngx_http_voice_init_process(ngx_cycle_t *cycle)
         return NGX_OK;
     }
 
-    return ngx_http_voice_registry_init_process(cycle);
+    if (ngx_http_voice_registry_init_process(cycle) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_voice_service_init_process(cycle);
 }
 
 
 static void
 ngx_http_voice_keys_cleanup(void *data)
 {
-    voice_token_keys_free(data);
+    ngx_http_voice_main_conf_t  *vmcf = data;
+
+    voice_token_keys_free(&vmcf->keys);
+    voice_token_keys_free(&vmcf->platform);
 }
 
 
@@ -229,7 +314,9 @@ ngx_http_voice_create_main_conf(ngx_conf_t *cf)
     }
 
     cln->handler = ngx_http_voice_keys_cleanup;
-    cln->data = &vmcf->keys;
+    cln->data = vmcf;
+
+    vmcf->directory.memory = NGX_CONF_UNSET_SIZE;
 
     return vmcf;
 }
@@ -250,6 +337,8 @@ ngx_http_voice_create_loc_conf(ngx_conf_t *cf)
     vlcf->rate = NGX_CONF_UNSET_UINT;
     vlcf->burst = NGX_CONF_UNSET_UINT;
     vlcf->rate_dry_run = NGX_CONF_UNSET;
+
+    ngx_http_voice_service_create(vlcf);
 
     return vlcf;
 }
@@ -328,6 +417,10 @@ ngx_http_voice_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_conf_merge_uint_value(conf->burst, prev->burst, NGX_HTTP_VOICE_BURST);
     ngx_conf_merge_value(conf->rate_dry_run, prev->rate_dry_run, 0);
 
+    if (ngx_http_voice_service_merge(cf, prev, conf) != NGX_CONF_OK) {
+        return NGX_CONF_ERROR;
+    }
+
     /* "if" and "limit_except" are part of their location */
 
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
@@ -349,8 +442,8 @@ ngx_http_voice_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 /* Reads a whole file; the caller frees *data. */
 
 static ngx_int_t
-ngx_http_voice_read_file(ngx_conf_t *cf, ngx_str_t *name, u_char **data,
-    size_t *len)
+ngx_http_voice_read_file(ngx_conf_t *cf, ngx_str_t *directive,
+    ngx_str_t *name, u_char **data, size_t *len)
 {
     ssize_t          n;
     ngx_int_t        rc;
@@ -364,7 +457,8 @@ ngx_http_voice_read_file(ngx_conf_t *cf, ngx_str_t *name, u_char **data,
 
     if (file.fd == NGX_INVALID_FILE) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, ngx_errno,
-                           "\"voice_key\" \"%V\" can't be opened", name);
+                           "\"%V\" \"%V\" can't be opened", directive,
+                           name);
         return NGX_ERROR;
     }
 
@@ -372,16 +466,16 @@ ngx_http_voice_read_file(ngx_conf_t *cf, ngx_str_t *name, u_char **data,
 
     if (ngx_fd_info(file.fd, &fi) == NGX_FILE_ERROR) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, ngx_errno,
-                           "\"voice_key\" \"%V\": " ngx_fd_info_n " failed",
-                           name);
+                           "\"%V\" \"%V\": " ngx_fd_info_n " failed",
+                           directive, name);
         goto done;
     }
 
     if (!ngx_is_file(&fi) || ngx_file_size(&fi) > NGX_HTTP_VOICE_KEY_FILE_MAX)
     {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"voice_key\" \"%V\": a regular file of at most "
-                           "%d bytes is expected", name,
+                           "\"%V\" \"%V\": a regular file of at most "
+                           "%d bytes is expected", directive, name,
                            NGX_HTTP_VOICE_KEY_FILE_MAX);
         goto done;
     }
@@ -395,7 +489,7 @@ ngx_http_voice_read_file(ngx_conf_t *cf, ngx_str_t *name, u_char **data,
 
     if (n != ngx_file_size(&fi)) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"voice_key\" \"%V\" can't be read", name);
+                           "\"%V\" \"%V\" can't be read", directive, name);
         ngx_free(*data);
         goto done;
     }
@@ -414,32 +508,36 @@ done:
 static char *
 ngx_http_voice_key(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
-    ngx_http_voice_main_conf_t  *vmcf = conf;
+    char  *p = conf;
 
-    size_t        len;
-    u_char       *data;
-    ngx_str_t    *value;
-    const char   *why;
-    voice_err_t   err;
+    size_t               len;
+    u_char              *data;
+    ngx_str_t           *value;
+    const char          *why;
+    voice_err_t          err;
+    voice_token_keys_t  *keys;
 
     value = cf->args->elts;
+    keys = (voice_token_keys_t *) (p + cmd->offset);
 
     if (ngx_conf_full_name(cf->cycle, &value[1], 1) != NGX_OK) {
         return NGX_CONF_ERROR;
     }
 
-    if (ngx_http_voice_read_file(cf, &value[1], &data, &len) != NGX_OK) {
+    if (ngx_http_voice_read_file(cf, &cmd->name, &value[1], &data, &len)
+        != NGX_OK)
+    {
         return NGX_CONF_ERROR;
     }
 
-    err = voice_token_key_add(&vmcf->keys, data, len, &why);
+    err = voice_token_key_add(keys, data, len, &why);
 
     sodium_memzero(data, len);
     ngx_free(data);
 
     if (err != VOICE_OK) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "\"voice_key\" \"%V\": %s",
-                           &value[1], why);
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "\"%V\" \"%V\": %s",
+                           &cmd->name, &value[1], why);
         return NGX_CONF_ERROR;
     }
 
@@ -543,22 +641,27 @@ ngx_http_voice_signal(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
 
 static char *
-ngx_http_voice_signal_rate(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+ngx_http_voice_rate(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
-    ngx_http_voice_loc_conf_t  *vlcf = conf;
+    char  *p = conf;
 
-    ngx_int_t   burst, rate;
-    ngx_str_t  *value;
+    ngx_int_t    burst, rate;
+    ngx_str_t   *value;
+    ngx_uint_t  *limit;
 
-    if (vlcf->rate != NGX_CONF_UNSET_UINT) {
+    /* in the structure the burst stands behind the rate */
+
+    limit = (ngx_uint_t *) (p + cmd->offset);
+
+    if (limit[0] != NGX_CONF_UNSET_UINT) {
         return "is duplicate";
     }
 
     value = cf->args->elts;
 
     if (cf->args->nelts == 2 && ngx_strcmp(value[1].data, "off") == 0) {
-        vlcf->rate = 0;
-        vlcf->burst = 0;
+        limit[0] = 0;
+        limit[1] = 0;
         return NGX_CONF_OK;
     }
 
@@ -581,9 +684,9 @@ ngx_http_voice_signal_rate(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         || burst > NGX_HTTP_VOICE_RATE_MAX * 10)
     {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"voice_signal_rate\" \"%V%s%s\", expected off, "
-                           "or messages per second from 1/s to %d/s and then "
-                           "a burst from 1", &value[1],
+                           "\"%V\" \"%V%s%s\", expected off, or a number "
+                           "per second from 1/s to %d/s and then a burst "
+                           "from 1", &cmd->name, &value[1],
                            cf->args->nelts == 3 ? " " : "",
                            cf->args->nelts == 3 ? value[2].data
                                                 : (u_char *) "",
@@ -591,8 +694,8 @@ ngx_http_voice_signal_rate(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_ERROR;
     }
 
-    vlcf->rate = rate;
-    vlcf->burst = burst;
+    limit[0] = rate;
+    limit[1] = burst;
 
     return NGX_CONF_OK;
 }

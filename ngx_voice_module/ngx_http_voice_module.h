@@ -11,6 +11,8 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 
+#include "ngx_http_voice_directory.h"
+
 #include "voice_crypto.h"
 #include "voice_token.h"
 
@@ -19,7 +21,9 @@
 
 
 typedef struct {
-    voice_token_keys_t   keys;
+    voice_token_keys_t                keys;
+    voice_token_keys_t                platform;   /* voice_platform_key */
+    ngx_http_voice_directory_conf_t   directory;
 } ngx_http_voice_main_conf_t;
 
 
@@ -36,6 +40,17 @@ typedef struct {
     ngx_uint_t           rate;           /* messages per second; 0: any */
     ngx_uint_t           burst;
     ngx_flag_t           rate_dry_run;
+
+    ngx_flag_t           gateway;
+    ngx_msec_t           gateway_heartbeat;
+    ngx_str_t            gateway_url;    /* empty: as the request says */
+    ngx_str_t            endpoint;       /* empty: as the request says */
+    ngx_str_t            region;
+    time_t               token_ttl;
+
+    ngx_flag_t           api;
+    ngx_uint_t           api_rate;       /* requests per second; 0: any */
+    ngx_uint_t           api_burst;
 } ngx_http_voice_loc_conf_t;
 
 

@@ -40,7 +40,8 @@ static const ngx_http_voice_ws_handler_t  ngx_http_voice_signal_ws = {
     ngx_http_voice_signal_oversized,
     ngx_http_voice_signal_timeout,
     ngx_http_voice_signal_drained,
-    ngx_http_voice_signal_closed
+    ngx_http_voice_signal_closed,
+    NULL
 };
 
 

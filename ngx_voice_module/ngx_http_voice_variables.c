@@ -102,7 +102,14 @@ ngx_http_voice_variables_add(ngx_conf_t *cf)
 static ngx_http_voice_signal_t *
 ngx_http_voice_variable_signal(ngx_http_request_t *r)
 {
-    return ngx_http_get_module_ctx(r->main, ngx_http_voice_module);
+    ngx_http_voice_loc_conf_t  *vlcf;
+
+    vlcf = ngx_http_get_module_loc_conf(r->main, ngx_http_voice_module);
+
+    /* the API has another context */
+
+    return vlcf->signal
+           ? ngx_http_get_module_ctx(r->main, ngx_http_voice_module) : NULL;
 }
 
 

@@ -176,6 +176,14 @@ ngx_http_voice_ws_send(ngx_http_voice_ws_t *ws, const void *data, size_t len)
 }
 
 
+void
+ngx_http_voice_ws_send_binary(ngx_http_voice_ws_t *ws, const void *data,
+    size_t len)
+{
+    ngx_http_voice_ws_queue(ws, WSLAY_BINARY_FRAME, data, len);
+}
+
+
 ngx_uint_t
 ngx_http_voice_ws_full(ngx_http_voice_ws_t *ws)
 {
@@ -869,12 +877,16 @@ ngx_http_voice_ws_read_handler(ngx_event_t *rev)
     if (c->close) {
         c->close = 0;
 
-        if (!c->error) {
+        if (c->error) {
+            ngx_http_voice_ws_shutdown(ws);
+
+        } else if (ws->handler->quit != NULL && !ws->closing) {
+            ws->handler->quit(ws);
+
+        } else {
             /* the worker quits when its last websocket is gone */
             return;
         }
-
-        ngx_http_voice_ws_shutdown(ws);
 
     } else if (rev->timedout) {
         rev->timedout = 0;

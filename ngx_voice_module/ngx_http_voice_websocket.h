@@ -72,6 +72,9 @@ typedef struct {
      * the worker; ws->code and ws->reason say which.
      */
     void     (*closed)(ngx_http_voice_ws_t *ws);
+
+    /* The worker quits, and waits for its websockets.  May be NULL. */
+    void     (*quit)(ngx_http_voice_ws_t *ws);
 } ngx_http_voice_ws_handler_t;
 
 
@@ -132,6 +135,10 @@ ngx_http_voice_ws_t *ngx_http_voice_ws_open(ngx_http_request_t *r,
 
 /* Queues a text message; silently nothing after a close. */
 void ngx_http_voice_ws_send(ngx_http_voice_ws_t *ws, const void *data,
+    size_t len);
+
+/* The same as a binary message. */
+void ngx_http_voice_ws_send_binary(ngx_http_voice_ws_t *ws, const void *data,
     size_t len);
 
 /* Too much output waits; `drained` will be called. */

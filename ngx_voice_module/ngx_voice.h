@@ -30,6 +30,9 @@ voice_zone_t *ngx_voice_zone(ngx_cycle_t *cycle);
 /* True if voice_zone was given: to be asked once all has been parsed. */
 ngx_uint_t ngx_voice_zone_configured(ngx_cycle_t *cycle);
 
+/* Path of the zone's file, NUL-terminated; once all has been parsed. */
+ngx_str_t *ngx_voice_zone_path(ngx_cycle_t *cycle);
+
 /*
  * In init_process of a worker: takes the worker's slot in the zone, if that
  * was not done yet, and has the handler called at each wake of this worker.

@@ -10,6 +10,8 @@
 #include "ngx_voice.h"
 #include "ngx_voice_zone.h"
 
+#include "voice_guild.h"
+
 #include <stddef.h>
 #include <sys/un.h>
 
@@ -131,6 +133,13 @@ ngx_voice_zone_configured(ngx_cycle_t *cycle)
     vcf = ngx_voice_get_conf(cycle);
 
     return vcf != NULL && vcf->path.len != 0;
+}
+
+
+ngx_str_t *
+ngx_voice_zone_path(ngx_cycle_t *cycle)
+{
+    return &ngx_voice_get_conf(cycle)->path;
 }
 
 
@@ -397,6 +406,13 @@ ngx_voice_housekeep_handler(ngx_event_t *ev)
         } else if (slot < vw->slot) {
             goto next;
         }
+    }
+
+    expired = voice_gateway_session_expire(z, ngx_voice_now());
+
+    if (expired != 0) {
+        ngx_log_error(NGX_LOG_INFO, ev->log, 0,
+                      "%ud gateway sessions were not resumed in time", expired);
     }
 
     expired = voice_session_expire(z, ngx_voice_now());

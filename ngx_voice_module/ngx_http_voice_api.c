@@ -1,0 +1,934 @@
+/*
+ * Copyright (C) ngx-voice contributors
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+
+#include "ngx_http_voice_api.h"
+
+#include "voice_limit.h"
+
+#include <sodium.h>
+
+
+#define NGX_HTTP_VOICE_API_BUCKETS     4096
+#define NGX_HTTP_VOICE_API_REASON      512      /* as Discord's longest */
+
+/* Of one that names no more than a member; a guild's may be a guild's. */
+#define NGX_HTTP_VOICE_API_BODY        65536
+
+#define NGX_HTTP_VOICE_API_REPLY_MAX   (2 * VOICE_DIR_GUILD_TEXT_MAX)
+
+
+static void ngx_http_voice_api_body_handler(ngx_http_request_t *r);
+
+
+/* Later ones are asked later; @me before an id. */
+
+static const ngx_http_voice_route_t  ngx_http_voice_api_routes[] = {
+
+    { NGX_HTTP_GET, "gateway", NGX_HTTP_VOICE_API_ANYBODY, 0,
+      ngx_http_voice_api_gateway },
+
+    { NGX_HTTP_GET, "gateway/bot", NGX_HTTP_VOICE_API_USER, 0,
+      ngx_http_voice_api_gateway_bot },
+
+    { NGX_HTTP_GET, "users/{@}", NGX_HTTP_VOICE_API_USER, 0,
+      ngx_http_voice_api_user },
+
+    { NGX_HTTP_GET, "users/{@}/guilds", NGX_HTTP_VOICE_API_USER, 0,
+      ngx_http_voice_api_guilds },
+
+    { NGX_HTTP_GET, "oauth2/applications/{@}", NGX_HTTP_VOICE_API_USER, 0,
+      ngx_http_voice_api_application },
+
+    { NGX_HTTP_GET, "applications/{@}", NGX_HTTP_VOICE_API_USER, 0,
+      ngx_http_voice_api_application },
+
+    { NGX_HTTP_GET, "voice/regions", NGX_HTTP_VOICE_API_USER, 0,
+      ngx_http_voice_api_regions },
+
+    { NGX_HTTP_GET, "guilds/{g}", NGX_HTTP_VOICE_API_USER, 0,
+      ngx_http_voice_api_guild_get },
+
+    { NGX_HTTP_GET, "guilds/{g}/channels", NGX_HTTP_VOICE_API_USER, 0,
+      ngx_http_voice_api_channels },
+
+    { NGX_HTTP_GET, "guilds/{g}/roles", NGX_HTTP_VOICE_API_USER, 0,
+      ngx_http_voice_api_roles },
+
+    { NGX_HTTP_GET, "guilds/{g}/regions", NGX_HTTP_VOICE_API_USER, 0,
+      ngx_http_voice_api_regions },
+
+    { NGX_HTTP_GET, "guilds/{g}/members", NGX_HTTP_VOICE_API_USER, 0,
+      ngx_http_voice_api_members },
+
+    { NGX_HTTP_GET, "guilds/{g}/members/{u}", NGX_HTTP_VOICE_API_USER, 0,
+      ngx_http_voice_api_member },
+
+    { NGX_HTTP_PATCH, "guilds/{g}/members/{u}", NGX_HTTP_VOICE_API_USER, 1,
+      ngx_http_voice_api_member_patch },
+
+    { NGX_HTTP_GET, "guilds/{g}/voice-states/{u}", NGX_HTTP_VOICE_API_USER, 0,
+      ngx_http_voice_api_state },
+
+    { NGX_HTTP_PATCH, "guilds/{g}/voice-states/{@}", NGX_HTTP_VOICE_API_USER,
+      1, ngx_http_voice_api_state_self },
+
+    { NGX_HTTP_PATCH, "guilds/{g}/voice-states/{u}", NGX_HTTP_VOICE_API_USER,
+      1, ngx_http_voice_api_state_patch },
+
+    { NGX_HTTP_GET, "channels/{c}", NGX_HTTP_VOICE_API_USER, 0,
+      ngx_http_voice_api_channel },
+
+    { 0, NULL, NGX_HTTP_VOICE_API_ANYBODY, 0, NULL }
+};
+
+
+/* /api/v1: a platform's */
+
+static const ngx_http_voice_route_t  ngx_http_voice_platform_routes[] = {
+
+    { NGX_HTTP_GET, "guilds/{g}", NGX_HTTP_VOICE_API_PLATFORM, 0,
+      ngx_http_voice_platform_guild_get },
+
+    { NGX_HTTP_PUT, "guilds/{g}", NGX_HTTP_VOICE_API_PLATFORM, 1,
+      ngx_http_voice_platform_guild_put },
+
+    { NGX_HTTP_PATCH, "guilds/{g}", NGX_HTTP_VOICE_API_PLATFORM, 1,
+      ngx_http_voice_platform_guild_patch },
+
+    { NGX_HTTP_DELETE, "guilds/{g}", NGX_HTTP_VOICE_API_PLATFORM, 0,
+      ngx_http_voice_platform_guild_delete },
+
+    { NGX_HTTP_GET, "guilds/{g}/voice-states", NGX_HTTP_VOICE_API_PLATFORM, 0,
+      ngx_http_voice_platform_states },
+
+    { NGX_HTTP_PATCH, "guilds/{g}/members/{u}", NGX_HTTP_VOICE_API_PLATFORM, 1,
+      ngx_http_voice_api_member_patch },
+
+    { NGX_HTTP_POST, "voice-tokens", NGX_HTTP_VOICE_API_PLATFORM, 1,
+      ngx_http_voice_platform_token },
+
+    { NGX_HTTP_GET, "events", NGX_HTTP_VOICE_API_PLATFORM, 0,
+      ngx_http_voice_stream_open },
+
+    { 0, NULL, NGX_HTTP_VOICE_API_ANYBODY, 0, NULL }
+};
+
+
+/* One set of buckets for the whole worker; a location's rate is its own. */
+static voice_bucket_t  *ngx_http_voice_api_buckets;
+static uint64_t         ngx_http_voice_api_seed[2];
+
+
+ngx_int_t
+ngx_http_voice_api_init_process(ngx_cycle_t *cycle)
+{
+    ngx_http_voice_api_buckets = ngx_pcalloc(cycle->pool,
+                                             NGX_HTTP_VOICE_API_BUCKETS
+                                             * sizeof(voice_bucket_t));
+    if (ngx_http_voice_api_buckets == NULL) {
+        return NGX_ERROR;
+    }
+
+    randombytes_buf(ngx_http_voice_api_seed, sizeof(ngx_http_voice_api_seed));
+
+    return ngx_http_voice_stream_init_process(cycle);
+}
+
+
+static void *
+ngx_http_voice_api_alloc(void *data, size_t size)
+{
+    return ngx_palloc(data, size);
+}
+
+
+static void
+ngx_http_voice_api_free(void *data, void *p)
+{
+    (void) ngx_pfree(data, p);
+}
+
+
+/* Replies. */
+
+static ngx_int_t
+ngx_http_voice_api_header(ngx_http_request_t *r, const char *name,
+    const char *fmt, ngx_uint_t value)
+{
+    u_char           *p;
+    ngx_table_elt_t  *h;
+
+    h = ngx_list_push(&r->headers_out.headers);
+    p = ngx_pnalloc(r->pool, 64);
+
+    if (h == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_memzero(h, sizeof(ngx_table_elt_t));
+
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    h->hash = 1;
+    h->key.data = (u_char *) name;
+    h->key.len = ngx_strlen(name);
+    h->value.data = p;
+    h->value.len = ngx_snprintf(p, 64, fmt, value) - p;
+
+    return NGX_OK;
+}
+
+
+void
+ngx_http_voice_api_reply(ngx_http_voice_api_t *api, ngx_uint_t status)
+{
+    ngx_int_t            rc;
+    ngx_buf_t           *b;
+    ngx_chain_t          out;
+    ngx_http_request_t  *r = api->request;
+
+    if (voice_buf_done(&api->reply) != VOICE_OK) {
+        ngx_http_finalize_request(r, NGX_HTTP_INTERNAL_SERVER_ERROR);
+        return;
+    }
+
+    r->headers_out.status = status;
+    r->headers_out.content_length_n = (status == NGX_HTTP_NO_CONTENT)
+                                      ? 0 : (off_t) api->reply.len;
+
+    if (status == NGX_HTTP_NO_CONTENT) {
+        r->header_only = 1;
+
+    } else {
+        /* exactly this: a library looks at nothing else */
+        ngx_str_set(&r->headers_out.content_type, "application/json");
+        r->headers_out.content_type_len = r->headers_out.content_type.len;
+    }
+
+    rc = ngx_http_send_header(r);
+
+    if (rc == NGX_ERROR || rc > NGX_OK || r->header_only) {
+        ngx_http_finalize_request(r, rc);
+        return;
+    }
+
+    b = ngx_calloc_buf(r->pool);
+
+    if (b == NULL) {
+        ngx_http_finalize_request(r, NGX_ERROR);
+        return;
+    }
+
+    b->pos = (u_char *) api->reply.data;
+    b->last = b->pos + api->reply.len;
+    b->memory = 1;
+    b->last_buf = (r == r->main) ? 1 : 0;
+    b->last_in_chain = 1;
+
+    out.buf = b;
+    out.next = NULL;
+
+    ngx_http_finalize_request(r, ngx_http_output_filter(r, &out));
+}
+
+
+void
+ngx_http_voice_api_error(ngx_http_voice_api_t *api, voice_rest_error_t error)
+{
+    voice_buf_reset(&api->reply);
+    voice_shape_error(&api->reply, error);
+
+    ngx_http_voice_api_reply(api, voice_rest_status(error));
+}
+
+
+void
+ngx_http_voice_api_field(ngx_http_voice_api_t *api, const char *pointer,
+    const char *message)
+{
+    voice_buf_reset(&api->reply);
+    voice_shape_field_error(&api->reply, pointer, message);
+
+    ngx_http_voice_api_reply(api,
+                             voice_rest_status(VOICE_REST_INVALID_FORM));
+}
+
+
+static void
+ngx_http_voice_api_limited(ngx_http_voice_api_t *api)
+{
+    ngx_http_request_t  *r = api->request;
+
+    /* a bucket gets one more within a second, whatever the rate */
+
+    if (ngx_http_voice_api_header(r, "Retry-After", "%ui", 1) != NGX_OK
+        || ngx_http_voice_api_header(r, "X-RateLimit-Limit", "%ui",
+                                     api->conf->api_burst)
+           != NGX_OK
+        || ngx_http_voice_api_header(r, "X-RateLimit-Remaining", "%ui", 0)
+           != NGX_OK
+        || ngx_http_voice_api_header(r, "X-RateLimit-Reset", "%ui",
+                                     (ngx_uint_t) ngx_time() + 1)
+           != NGX_OK
+        || ngx_http_voice_api_header(r, "X-RateLimit-Reset-After", "%ui", 1)
+           != NGX_OK
+        || ngx_http_voice_api_header(r, "X-RateLimit-Global", "true", 0)
+           != NGX_OK
+        || ngx_http_voice_api_header(r, "X-RateLimit-Scope", "global", 0)
+           != NGX_OK)
+    {
+        ngx_http_finalize_request(r, NGX_HTTP_INTERNAL_SERVER_ERROR);
+        return;
+    }
+
+    voice_buf_reset(&api->reply);
+    voice_shape_rate_limited(&api->reply, 1000, true);
+
+    ngx_http_voice_api_reply(api, voice_rest_status(VOICE_REST_RATE_LIMITED));
+}
+
+
+void
+ngx_http_voice_api_log(ngx_http_voice_api_t *api, const char *what,
+    uint64_t user_id, uint64_t channel_id)
+{
+    size_t            i, len;
+    u_char            reason[NGX_HTTP_VOICE_API_REASON];
+    ngx_uint_t        k;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *h;
+
+    len = 0;
+    part = &api->request->headers_in.headers.part;
+
+    for ( /* void */ ; part != NULL; part = part->next) {
+        h = part->elts;
+
+        for (k = 0; k < part->nelts; k++) {
+            if (h[k].key.len != sizeof("X-Audit-Log-Reason") - 1
+                || ngx_strncasecmp(h[k].key.data,
+                                   (u_char *) "X-Audit-Log-Reason",
+                                   h[k].key.len)
+                   != 0)
+            {
+                continue;
+            }
+
+            len = ngx_min(h[k].value.len, sizeof(reason));
+
+            for (i = 0; i < len; i++) {
+                reason[i] = (h[k].value.data[i] >= 0x20
+                             && h[k].value.data[i] != 0x7f)
+                            ? h[k].value.data[i] : '?';
+            }
+        }
+    }
+
+    ngx_log_error(NGX_LOG_INFO, api->log, 0,
+                  "voice user %uL of guild %uL is %s, channel %uL, by %s %uL, "
+                  "reason: \"%*s\"", user_id, api->guild_id, what, channel_id,
+                  api->token != NULL ? "user" : "platform",
+                  api->token != NULL ? api->token->user_id : (uint64_t) 0,
+                  len, reason);
+}
+
+
+ngx_int_t
+ngx_http_voice_api_guild(ngx_http_voice_api_t *api)
+{
+    size_t  i;
+
+    api->guild = ngx_http_voice_guild_get(api->guild_id);
+
+    if (api->token != NULL) {
+
+        for (i = 0; i < api->token->nguilds; i++) {
+            if (api->token->guild_id[i] == api->guild_id) {
+                break;
+            }
+        }
+
+        /* one that the caller isn't in is as good as none */
+
+        if (i == api->token->nguilds) {
+            api->guild = NULL;
+        }
+    }
+
+    if (api->guild == NULL) {
+        ngx_http_voice_api_error(api, VOICE_REST_UNKNOWN_GUILD);
+        return NGX_DECLINED;
+    }
+
+    if (api->token != NULL) {
+        ngx_http_voice_guild_member(api->guild, api->token->user_id,
+                                    &api->self);
+    }
+
+    return NGX_OK;
+}
+
+
+/* Who asks. */
+
+static ngx_int_t
+ngx_http_voice_api_jwt(ngx_http_voice_api_t *api, char *jwt, size_t size)
+{
+    u_char           *p;
+    size_t            len;
+    ngx_table_elt_t  *h;
+
+    h = api->request->headers_in.authorization;
+
+    if (h == NULL) {
+        return NGX_DECLINED;
+    }
+
+    p = h->value.data;
+    len = h->value.len;
+
+    if (len > 4 && ngx_strncasecmp(p, (u_char *) "Bot ", 4) == 0) {
+        p += 4;
+        len -= 4;
+
+    } else if (len > 7 && ngx_strncasecmp(p, (u_char *) "Bearer ", 7) == 0) {
+        p += 7;
+        len -= 7;
+    }
+
+    while (len != 0 && *p == ' ') {
+        p++;
+        len--;
+    }
+
+    if (len == 0 || len >= size) {
+        return NGX_DECLINED;
+    }
+
+    ngx_memcpy(jwt, p, len);
+    jwt[len] = '\0';
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_voice_api_auth(ngx_http_voice_api_t *api)
+{
+    char         jwt[VOICE_USER_TOKEN_MAX + 1];
+    ngx_int_t    rc;
+    const char  *why;
+
+    if (api->route->who == NGX_HTTP_VOICE_API_ANYBODY) {
+        return NGX_OK;
+    }
+
+    rc = NGX_DECLINED;
+    why = "there is none";
+
+    if (ngx_http_voice_api_jwt(api, jwt, sizeof(jwt)) != NGX_OK) {
+        goto done;
+    }
+
+    if (api->route->who == NGX_HTTP_VOICE_API_PLATFORM) {
+        if (voice_platform_token_verify(&api->main->platform, jwt, ngx_time(),
+                                        &why)
+            == VOICE_OK)
+        {
+            rc = NGX_OK;
+        }
+
+        goto done;
+    }
+
+    api->token = ngx_palloc(api->request->pool, sizeof(voice_user_token_t));
+
+    if (api->token == NULL) {
+        rc = NGX_ERROR;
+
+    } else if (voice_user_token_verify(&api->main->keys, jwt, ngx_time(),
+                                       api->token, &why)
+               == VOICE_OK)
+    {
+        rc = NGX_OK;
+    }
+
+done:
+
+    sodium_memzero(jwt, sizeof(jwt));
+
+    if (rc == NGX_DECLINED) {
+        ngx_log_error(NGX_LOG_INFO, api->log, 0,
+                      "voice API: token is not valid: %s", why);
+    }
+
+    return rc;
+}
+
+
+/* By user; strangers by address. */
+
+static ngx_uint_t
+ngx_http_voice_api_allowed(ngx_http_voice_api_t *api, ngx_uint_t known)
+{
+    voice_limit_t      limit;
+    ngx_connection_t  *c = api->request->connection;
+
+    if (api->conf->api_rate == 0
+        || api->route->who == NGX_HTTP_VOICE_API_PLATFORM)
+    {
+        return 1;
+    }
+
+    voice_limit_init(&limit, ngx_http_voice_api_buckets,
+                     NGX_HTTP_VOICE_API_BUCKETS,
+                     (uint32_t) api->conf->api_rate,
+                     (uint32_t) api->conf->api_burst, ngx_http_voice_api_seed);
+
+    if (known && api->token != NULL) {
+        return voice_limit_take(&limit, &api->token->user_id,
+                                sizeof(uint64_t), ngx_voice_now());
+    }
+
+    return voice_limit_take(&limit, c->addr_text.data, c->addr_text.len,
+                            ngx_voice_now());
+}
+
+
+/* Which call it is. */
+
+static ngx_int_t
+ngx_http_voice_api_id(ngx_str_t *word, uint64_t *id)
+{
+    size_t    i;
+    uint64_t  n;
+
+    if (word->len == 0 || word->len > 20) {
+        return NGX_DECLINED;
+    }
+
+    for (i = 0, n = 0; i < word->len; i++) {
+        if (word->data[i] < '0' || word->data[i] > '9'
+            || n > (UINT64_MAX - (word->data[i] - '0')) / 10)
+        {
+            return NGX_DECLINED;
+        }
+
+        n = n * 10 + (word->data[i] - '0');
+    }
+
+    *id = n;
+
+    return n != 0 ? NGX_OK : NGX_DECLINED;
+}
+
+
+/* NGX_ABORT: it is this call, but a word is no id. */
+
+static ngx_int_t
+ngx_http_voice_api_word(ngx_http_voice_api_t *api, const char *pattern,
+    size_t len, ngx_str_t *word)
+{
+    uint64_t    id;
+    ngx_uint_t  me;
+
+    if (pattern[0] != '{') {
+        return (word->len == len && ngx_strncmp(word->data, pattern, len) == 0)
+               ? NGX_OK : NGX_DECLINED;
+    }
+
+    me = (word->len == 3 && ngx_strncmp(word->data, "@me", 3) == 0);
+
+    if (pattern[1] == '@') {
+        return me ? NGX_OK : NGX_DECLINED;
+    }
+
+    if (pattern[1] == 'u' && me) {
+        api->user_id = 0;
+        return NGX_OK;
+    }
+
+    if (ngx_http_voice_api_id(word, &id) != NGX_OK) {
+        return NGX_ABORT;
+    }
+
+    switch (pattern[1]) {
+
+    case 'g':
+        api->guild_id = id;
+        break;
+
+    case 'c':
+        api->channel_id = id;
+        break;
+
+    default:
+        api->user_id = id;
+        break;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_voice_api_match(ngx_http_voice_api_t *api, const char *pattern,
+    ngx_str_t *path)
+{
+    u_char      *p, *last, *slash;
+    ngx_int_t    rc, result;
+    ngx_str_t    word;
+    const char  *end;
+
+    p = path->data;
+    last = p + path->len;
+    result = NGX_OK;
+
+    for ( ;; ) {
+        slash = ngx_strlchr(p, last, '/');
+        word.data = p;
+        word.len = (slash != NULL ? slash : last) - p;
+
+        end = strchr(pattern, '/');
+
+        rc = ngx_http_voice_api_word(api, pattern,
+                                     end != NULL ? (size_t) (end - pattern)
+                                                 : ngx_strlen(pattern), &word);
+        if (rc == NGX_DECLINED) {
+            return NGX_DECLINED;
+        }
+
+        if (rc == NGX_ABORT) {
+            result = NGX_ABORT;
+        }
+
+        if (slash == NULL || end == NULL) {
+            return (slash == NULL && end == NULL) ? result : NGX_DECLINED;
+        }
+
+        p = slash + 1;
+        pattern = end + 1;
+    }
+}
+
+
+/* The path below the location and the version; the version, 0 if none. */
+
+static ngx_uint_t
+ngx_http_voice_api_path(ngx_http_request_t *r, ngx_str_t *path)
+{
+    u_char                    *p, *last;
+    ngx_uint_t                 version;
+    ngx_http_core_loc_conf_t  *clcf;
+
+    clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+
+    p = r->uri.data;
+    last = p + r->uri.len;
+
+    if (clcf->name.len <= r->uri.len
+        && ngx_strncmp(p, clcf->name.data, clcf->name.len) == 0)
+    {
+        p += clcf->name.len;
+    }
+
+    while (p < last && *p == '/') {
+        p++;
+    }
+
+    if (last - p >= 4 && ngx_strncmp(p, "api/", 4) == 0) {
+        p += 4;
+    }
+
+    version = 0;
+
+    if (last - p >= 2 && p[0] == 'v' && p[1] >= '0' && p[1] <= '9') {
+        for (p++; p < last && *p >= '0' && *p <= '9' && version < 1000; p++) {
+            version = version * 10 + (*p - '0');
+        }
+
+        if (p < last && *p == '/') {
+            p++;
+        }
+    }
+
+    while (last > p && last[-1] == '/') {
+        last--;
+    }
+
+    path->data = p;
+    path->len = last - p;
+
+    return version;
+}
+
+
+/* NGX_OK: api->route is set; else the error to answer with. */
+
+static ngx_int_t
+ngx_http_voice_api_route(ngx_http_voice_api_t *api,
+    voice_rest_error_t *error)
+{
+    ngx_int_t                      rc;
+    ngx_str_t                      path;
+    ngx_uint_t                     method, version;
+    const ngx_http_voice_route_t  *route;
+
+    version = ngx_http_voice_api_path(api->request, &path);
+
+    *error = VOICE_REST_NOT_FOUND;
+
+    if (version == 1) {
+        route = ngx_http_voice_platform_routes;
+
+    } else if (version == 0 || (version >= 6 && version <= 10)) {
+        route = ngx_http_voice_api_routes;
+
+    } else {
+        return NGX_DECLINED;
+    }
+
+    method = api->request->method;
+
+    if (method == NGX_HTTP_HEAD) {
+        method = NGX_HTTP_GET;
+    }
+
+    for ( /* void */ ; route->path != NULL; route++) {
+
+        rc = ngx_http_voice_api_match(api, route->path, &path);
+
+        if (rc == NGX_DECLINED) {
+            continue;
+        }
+
+        *error = VOICE_REST_METHOD;
+
+        if (route->method == method) {
+            api->route = route;
+
+            if (rc == NGX_OK) {
+                return NGX_OK;
+            }
+
+            *error = VOICE_REST_INVALID_FORM;
+            return NGX_DECLINED;
+        }
+    }
+
+    return NGX_DECLINED;
+}
+
+
+/* The body. */
+
+static ngx_int_t
+ngx_http_voice_api_collect(ngx_http_voice_api_t *api)
+{
+    size_t                    len;
+    ssize_t                   n;
+    u_char                   *p;
+    ngx_chain_t              *cl;
+    ngx_http_request_body_t  *rb;
+
+    rb = api->request->request_body;
+
+    for (len = 0, cl = rb != NULL ? rb->bufs : NULL; cl; cl = cl->next) {
+        len += ngx_buf_size(cl->buf);
+    }
+
+    p = ngx_pnalloc(api->request->pool, len + 1);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    api->text = p;
+    api->len = len;
+
+    for (cl = rb != NULL ? rb->bufs : NULL; cl; cl = cl->next) {
+
+        if (!cl->buf->in_file) {
+            p = ngx_cpymem(p, cl->buf->pos, cl->buf->last - cl->buf->pos);
+            continue;
+        }
+
+        n = ngx_read_file(cl->buf->file, p,
+                          (size_t) (cl->buf->file_last - cl->buf->file_pos),
+                          cl->buf->file_pos);
+
+        if (n != cl->buf->file_last - cl->buf->file_pos) {
+            return NGX_ERROR;
+        }
+
+        p += n;
+    }
+
+    *p = '\0';
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_voice_api_call(ngx_http_voice_api_t *api)
+{
+    ngx_http_voice_guild_sync(api->log);
+
+    if (api->token != NULL && api->user_id == 0) {
+        api->user_id = api->token->user_id;
+    }
+
+    api->route->handler(api);
+}
+
+
+static void
+ngx_http_voice_api_body_handler(ngx_http_request_t *r)
+{
+    const char            *why;
+    ngx_http_voice_api_t  *api;
+
+    api = ngx_http_get_module_ctx(r, ngx_http_voice_module);
+
+    if (ngx_http_voice_api_collect(api) != NGX_OK) {
+        ngx_http_finalize_request(r, NGX_HTTP_INTERNAL_SERVER_ERROR);
+        return;
+    }
+
+    if (api->route->who != NGX_HTTP_VOICE_API_PLATFORM
+        && api->len > NGX_HTTP_VOICE_API_BODY)
+    {
+        ngx_http_voice_api_error(api, VOICE_REST_TOO_LARGE);
+        return;
+    }
+
+    if (voice_json_parse((char *) api->text, api->len, &api->body, &why)
+        != VOICE_OK)
+    {
+        ngx_log_error(NGX_LOG_INFO, api->log, 0,
+                      "voice API: body is not JSON: %s", why);
+        ngx_http_voice_api_error(api, VOICE_REST_INVALID_JSON);
+        return;
+    }
+
+    if (api->body.type != VOICE_JSON_OBJECT) {
+        ngx_http_voice_api_field(api, "", "an object is expected");
+        return;
+    }
+
+    ngx_http_voice_api_call(api);
+}
+
+
+static void
+ngx_http_voice_api_start(ngx_http_voice_api_t *api)
+{
+    ngx_int_t            rc;
+    voice_rest_error_t   error;
+
+    if (ngx_http_voice_api_route(api, &error) != NGX_OK) {
+
+        if (error == VOICE_REST_INVALID_FORM) {
+            ngx_http_voice_api_field(api, "", "an id in the path is no "
+                                     "snowflake");
+            return;
+        }
+
+        ngx_http_voice_api_error(api, error);
+        return;
+    }
+
+    rc = ngx_http_voice_api_auth(api);
+
+    if (rc == NGX_ERROR) {
+        ngx_http_finalize_request(api->request,
+                                  NGX_HTTP_INTERNAL_SERVER_ERROR);
+        return;
+    }
+
+    if (!ngx_http_voice_api_allowed(api, rc == NGX_OK)) {
+        ngx_http_voice_api_limited(api);
+        return;
+    }
+
+    if (rc != NGX_OK) {
+        ngx_http_voice_api_error(api, VOICE_REST_UNAUTHORIZED);
+        return;
+    }
+
+    if (!api->route->body) {
+        ngx_http_voice_api_call(api);
+        return;
+    }
+
+    rc = ngx_http_read_client_request_body(api->request,
+                                           ngx_http_voice_api_body_handler);
+
+    if (rc >= NGX_HTTP_SPECIAL_RESPONSE) {
+        ngx_http_finalize_request(api->request, rc);
+        return;
+    }
+
+    /* the body's reader holds a count of its own */
+    ngx_http_finalize_request(api->request, NGX_DONE);
+}
+
+
+ngx_int_t
+ngx_http_voice_api_handler(ngx_http_request_t *r)
+{
+    ngx_int_t              rc;
+    ngx_http_voice_api_t  *api;
+
+    if (ngx_http_voice_api_buckets == NULL || !ngx_http_voice_guild_ready()) {
+        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                      "voice API: this worker has no voice zone");
+        return NGX_HTTP_SERVICE_UNAVAILABLE;
+    }
+
+    api = ngx_pcalloc(r->pool, sizeof(ngx_http_voice_api_t));
+    if (api == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    api->request = r;
+    api->conf = ngx_http_get_module_loc_conf(r, ngx_http_voice_module);
+    api->main = ngx_http_get_module_main_conf(r, ngx_http_voice_module);
+    api->zone = ngx_voice_zone((ngx_cycle_t *) ngx_cycle);
+    api->log = r->connection->log;
+
+    api->alloc.alloc = ngx_http_voice_api_alloc;
+    api->alloc.free = ngx_http_voice_api_free;
+    api->alloc.data = r->pool;
+
+    voice_buf_growing(&api->reply, &api->alloc, NGX_HTTP_VOICE_API_REPLY_MAX);
+
+    ngx_http_set_ctx(r, api, ngx_http_voice_module);
+
+    /* a body that nobody asks for must not be taken for a request */
+
+    rc = NGX_OK;
+
+    if (r->method == NGX_HTTP_GET || r->method == NGX_HTTP_HEAD
+        || r->method == NGX_HTTP_DELETE)
+    {
+        rc = ngx_http_discard_request_body(r);
+    }
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    r->main->count++;
+    ngx_http_voice_api_start(api);
+
+    return NGX_DONE;
+}

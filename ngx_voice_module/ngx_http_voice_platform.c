@@ -1,0 +1,516 @@
+/*
+ * Copyright (C) ngx-voice contributors
+ *
+ * /api/v1: what a platform does that manages its guilds, or that has a
+ * gateway of its own.
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+
+#include "ngx_http_voice_api.h"
+#include "ngx_http_voice_gateway.h"
+
+#include <stddef.h>
+
+
+/* How often a change is tried again that others come before. */
+#define NGX_HTTP_VOICE_PLATFORM_TRIES   8
+
+#define NGX_HTTP_VOICE_PLATFORM_TTL_MAX 86400
+
+
+static void
+ngx_http_voice_platform_guild(ngx_http_voice_api_t *api, ngx_uint_t status)
+{
+    const voice_dir_guild_t  *guild;
+
+    guild = ngx_http_voice_guild_get(api->guild_id);
+
+    if (guild == NULL) {
+        ngx_http_voice_api_error(api, VOICE_REST_UNKNOWN_GUILD);
+        return;
+    }
+
+    voice_dir_guild_encode(&api->reply, guild);
+    ngx_http_voice_api_reply(api, status);
+}
+
+
+void
+ngx_http_voice_platform_guild_get(ngx_http_voice_api_t *api)
+{
+    ngx_http_voice_platform_guild(api, NGX_HTTP_OK);
+}
+
+
+static void
+ngx_http_voice_platform_invalid(ngx_http_voice_api_t *api,
+    const voice_dir_error_t *error)
+{
+    char  message[256];
+
+    ngx_snprintf((u_char *) message, sizeof(message), "found %s, expected %s%Z",
+                 error->found[0] != '\0' ? error->found : "nothing",
+                 error->expected);
+    message[sizeof(message) - 1] = '\0';
+
+    ngx_http_voice_api_field(api, error->pointer, message);
+}
+
+
+/* NGX_OK, or the request is answered. */
+
+static ngx_int_t
+ngx_http_voice_platform_check(ngx_http_voice_api_t *api, voice_err_t err,
+    const voice_dir_guild_t *guild, const voice_dir_error_t *error)
+{
+    char    pointer[64];
+    size_t  i;
+
+    if (err == VOICE_E_NOMEM) {
+        ngx_http_voice_api_error(api, VOICE_REST_UNAVAILABLE);
+        return NGX_DECLINED;
+    }
+
+    if (err != VOICE_OK) {
+        ngx_http_voice_platform_invalid(api, error);
+        return NGX_DECLINED;
+    }
+
+    if (ngx_http_voice_guild_conflict(guild, &i)) {
+        ngx_sprintf((u_char *) pointer, "/channels/%uz/id%Z", i);
+        ngx_http_voice_api_field(api, pointer, "an id that no channel of "
+                                 "another guild has is expected");
+        return NGX_DECLINED;
+    }
+
+    return NGX_OK;
+}
+
+
+/*
+ * NGX_OK: done; NGX_DECLINED: somebody else came before; else the request is
+ * answered.
+ */
+
+static ngx_int_t
+ngx_http_voice_platform_put(ngx_http_voice_api_t *api,
+    const voice_dir_guild_t *guild, uint64_t before)
+{
+    ngx_int_t    rc;
+    voice_buf_t  b;
+
+    voice_buf_growing(&b, NULL, VOICE_DIR_GUILD_TEXT_MAX);
+    voice_dir_guild_encode(&b, guild);
+
+    rc = NGX_ABORT;
+
+    if (voice_buf_done(&b) == VOICE_OK) {
+        rc = ngx_http_voice_guild_put(guild->id, b.data, b.len, before,
+                                      api->log);
+    }
+
+    voice_buf_free(&b);
+
+    if (rc == NGX_ABORT) {
+        ngx_http_voice_api_error(api, VOICE_REST_UNAVAILABLE);
+    }
+
+    return rc;
+}
+
+
+void
+ngx_http_voice_platform_guild_put(ngx_http_voice_api_t *api)
+{
+    uint64_t             before;
+    ngx_int_t            rc;
+    ngx_uint_t           created, tries;
+    voice_err_t          err;
+    voice_dir_error_t    error;
+    voice_dir_guild_t   *guild;
+
+    guild = NULL;
+    ngx_memzero(&error, sizeof(voice_dir_error_t));
+
+    err = voice_dir_guild_parse((char *) api->text, api->len, api->guild_id,
+                                NULL, &guild, &error);
+
+    if (ngx_http_voice_platform_check(api, err, guild, &error) != NGX_OK) {
+        goto done;
+    }
+
+    created = (ngx_http_voice_guild_get(api->guild_id) == NULL);
+    rc = NGX_DECLINED;
+
+    for (tries = 0;
+         rc == NGX_DECLINED && tries < NGX_HTTP_VOICE_PLATFORM_TRIES;
+         tries++)
+    {
+        before = ngx_http_voice_guild_change(api->guild_id);
+        rc = ngx_http_voice_platform_put(api, guild, before);
+
+        if (rc == NGX_DECLINED) {
+            ngx_http_voice_guild_sync(api->log);
+        }
+    }
+
+    if (rc == NGX_DECLINED) {
+        ngx_http_voice_api_error(api, VOICE_REST_UNAVAILABLE);
+    }
+
+    if (rc == NGX_OK) {
+        ngx_log_error(NGX_LOG_INFO, api->log, 0,
+                      "voice guild %uL is %s by the platform: %uD channels, "
+                      "%uD members", guild->id,
+                      created ? "made" : "replaced", guild->nchannels,
+                      guild->nmembers);
+        ngx_http_voice_platform_guild(api, created ? NGX_HTTP_CREATED
+                                                   : NGX_HTTP_OK);
+    }
+
+done:
+
+    if (guild != NULL) {
+        voice_dir_guild_free(guild);
+    }
+}
+
+
+/* As ngx_http_voice_platform_put(). */
+
+static ngx_int_t
+ngx_http_voice_platform_patch(ngx_http_voice_api_t *api)
+{
+    uint64_t                  before;
+    ngx_int_t                 rc;
+    voice_err_t               err;
+    voice_dir_error_t         error;
+    voice_dir_guild_t        *guild;
+    const voice_dir_guild_t  *base;
+
+    base = ngx_http_voice_guild_get(api->guild_id);
+
+    if (base == NULL) {
+        ngx_http_voice_api_error(api, VOICE_REST_UNKNOWN_GUILD);
+        return NGX_ABORT;
+    }
+
+    before = ngx_http_voice_guild_change(api->guild_id);
+
+    guild = NULL;
+    ngx_memzero(&error, sizeof(voice_dir_error_t));
+
+    err = voice_dir_guild_patch(base, (char *) api->text, api->len, NULL,
+                                &guild, &error);
+
+    rc = NGX_ABORT;
+
+    if (ngx_http_voice_platform_check(api, err, guild, &error) == NGX_OK) {
+        rc = ngx_http_voice_platform_put(api, guild, before);
+    }
+
+    if (guild != NULL) {
+        voice_dir_guild_free(guild);
+    }
+
+    return rc;
+}
+
+
+void
+ngx_http_voice_platform_guild_patch(ngx_http_voice_api_t *api)
+{
+    ngx_int_t   rc;
+    ngx_uint_t  tries;
+
+    rc = NGX_DECLINED;
+
+    for (tries = 0;
+         rc == NGX_DECLINED && tries < NGX_HTTP_VOICE_PLATFORM_TRIES;
+         tries++)
+    {
+        rc = ngx_http_voice_platform_patch(api);
+
+        if (rc == NGX_DECLINED) {
+            ngx_http_voice_guild_sync(api->log);
+        }
+    }
+
+    if (rc == NGX_DECLINED) {
+        ngx_http_voice_api_error(api, VOICE_REST_UNAVAILABLE);
+        return;
+    }
+
+    if (rc == NGX_OK) {
+        ngx_log_error(NGX_LOG_INFO, api->log, 0,
+                      "voice guild %uL is changed by the platform",
+                      api->guild_id);
+        ngx_http_voice_platform_guild(api, NGX_HTTP_OK);
+    }
+}
+
+
+void
+ngx_http_voice_platform_guild_delete(ngx_http_voice_api_t *api)
+{
+    ngx_int_t   rc;
+    ngx_uint_t  tries;
+
+    rc = NGX_DECLINED;
+
+    for (tries = 0;
+         rc == NGX_DECLINED && tries < NGX_HTTP_VOICE_PLATFORM_TRIES;
+         tries++)
+    {
+        ngx_http_voice_guild_sync(api->log);
+
+        if (ngx_http_voice_guild_get(api->guild_id) == NULL) {
+            ngx_http_voice_api_error(api, VOICE_REST_UNKNOWN_GUILD);
+            return;
+        }
+
+        rc = ngx_http_voice_guild_put(api->guild_id, NULL, 0,
+                                  ngx_http_voice_guild_change(api->guild_id),
+                                  api->log);
+    }
+
+    if (rc != NGX_OK) {
+        ngx_http_voice_api_error(api, VOICE_REST_UNAVAILABLE);
+        return;
+    }
+
+    ngx_log_error(NGX_LOG_INFO, api->log, 0,
+                  "voice guild %uL is taken away by the platform",
+                  api->guild_id);
+
+    ngx_http_voice_api_reply(api, NGX_HTTP_NO_CONTENT);
+}
+
+
+void
+ngx_http_voice_platform_states(ngx_http_voice_api_t *api)
+{
+    size_t                    i, n;
+    voice_state_info_t       *list;
+    voice_shape_state_t       state;
+    ngx_http_voice_member_t   m;
+
+    if (ngx_http_voice_api_guild(api) != NGX_OK) {
+        return;
+    }
+
+    list = ngx_http_voice_guild_states(api->guild_id, &n, api->log);
+
+    voice_buf_puts(&api->reply, "[");
+
+    for (i = 0; i < n; i++) {
+        ngx_http_voice_guild_member(api->guild, list[i].user_id, &m);
+        ngx_http_voice_guild_shape(&list[i], &state);
+
+        voice_buf_puts(&api->reply, i != 0 ? "," : "");
+        voice_shape_state(&api->reply, &state, true, m.member);
+    }
+
+    voice_buf_puts(&api->reply, "]");
+
+    if (list != NULL) {
+        ngx_free(list);
+    }
+
+    ngx_http_voice_api_reply(api, NGX_HTTP_OK);
+}
+
+
+/* POST voice-tokens. */
+
+typedef struct {
+    uint64_t   user_id;
+    uint64_t   guild_id;
+    uint64_t   channel_id;
+    uint32_t   ttl;
+    bool       mute;
+    bool       deaf;
+    bool       suppress;
+    char       session_id[65];
+} ngx_http_voice_token_form_t;
+
+
+static const voice_field_t  ngx_http_voice_token_fields[] = {
+
+    { "user_id", VOICE_FIELD_ID, true,
+      offsetof(ngx_http_voice_token_form_t, user_id), 0, 0,
+      "/user_id a snowflake is expected" },
+
+    { "guild_id", VOICE_FIELD_ID, true,
+      offsetof(ngx_http_voice_token_form_t, guild_id), 0, 0,
+      "/guild_id a snowflake is expected" },
+
+    { "channel_id", VOICE_FIELD_ID, true,
+      offsetof(ngx_http_voice_token_form_t, channel_id), 0, 0,
+      "/channel_id a snowflake is expected" },
+
+    { "session_id", VOICE_FIELD_STRING, true,
+      offsetof(ngx_http_voice_token_form_t, session_id), 1, 64,
+      "/session_id a string of 1 to 64 bytes is expected" },
+
+    { "ttl", VOICE_FIELD_U32, false,
+      offsetof(ngx_http_voice_token_form_t, ttl), 1,
+      NGX_HTTP_VOICE_PLATFORM_TTL_MAX,
+      "/ttl a number of seconds from 1 to 86400 is expected" },
+
+    { "mute", VOICE_FIELD_BOOL, false,
+      offsetof(ngx_http_voice_token_form_t, mute), 0, 0,
+      "/mute true or false is expected" },
+
+    { "deaf", VOICE_FIELD_BOOL, false,
+      offsetof(ngx_http_voice_token_form_t, deaf), 0, 0,
+      "/deaf true or false is expected" },
+
+    { "suppress", VOICE_FIELD_BOOL, false,
+      offsetof(ngx_http_voice_token_form_t, suppress), 0, 0,
+      "/suppress true or false is expected" }
+};
+
+
+/* why: the field's pointer, a space, what is wrong with it */
+
+static void
+ngx_http_voice_token_refuse(ngx_http_voice_api_t *api, const char *why)
+{
+    char         pointer[32];
+    const char  *space;
+
+    space = strchr(why, ' ');
+
+    (void) ngx_cpystrn((u_char *) pointer, (u_char *) why,
+                       ngx_min((size_t) (space - why) + 1, sizeof(pointer)));
+
+    ngx_http_voice_api_field(api, pointer, space + 1);
+}
+
+
+/* What the body says, or else the directory, if it knows the channel. */
+
+static ngx_int_t
+ngx_http_voice_token_permissions(ngx_http_voice_api_t *api,
+    voice_token_t *token)
+{
+    voice_json_t                value;
+    const voice_dir_guild_t    *guild;
+    const voice_dir_channel_t  *channel;
+
+    if (voice_json_get(&api->body, "permissions", &value)
+        != VOICE_JSON_ABSENT && value.type != VOICE_JSON_NULL)
+    {
+        if (voice_json_decimal(&value, &token->permissions) != VOICE_OK) {
+            ngx_http_voice_api_field(api, "/permissions", "a decimal number "
+                                     "as a string is expected");
+            return NGX_DECLINED;
+        }
+
+        token->has_permissions = true;
+        return NGX_OK;
+    }
+
+    guild = ngx_http_voice_guild_get(token->guild_id);
+    channel = (guild != NULL) ? voice_dir_channel(guild, token->channel_id)
+                              : NULL;
+
+    if (channel == NULL) {
+        return NGX_OK;
+    }
+
+    token->has_permissions = true;
+    token->permissions = ngx_http_voice_guild_permissions(guild, channel,
+                                                          token->user_id);
+
+    if (ngx_http_voice_guild_suppress(guild, channel, token->permissions)) {
+        token->suppress = true;
+    }
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_voice_token_reply(ngx_http_voice_api_t *api,
+    const voice_token_t *token)
+{
+    char         jwt[VOICE_TOKEN_MAX + 1];
+    char         until[VOICE_SHAPE_TIME_LEN + 1];
+    ngx_str_t    endpoint;
+    voice_err_t  err;
+
+    err = voice_token_sign(&api->main->keys, token, jwt, sizeof(jwt));
+
+    if (err == VOICE_E_FORMAT) {
+        ngx_http_voice_api_field(api, "/session_id",
+                                 "a string in UTF-8 is expected");
+        return;
+    }
+
+    if (err != VOICE_OK
+        || ngx_http_voice_endpoint(api->request, &endpoint) != NGX_OK)
+    {
+        ngx_log_error(NGX_LOG_ERR, api->log, 0,
+                      "voice token for user %uL can't be made: %s",
+                      token->user_id, voice_err_name(err));
+        ngx_http_voice_api_error(api, VOICE_REST_UNAVAILABLE);
+        return;
+    }
+
+    voice_shape_time(until, (uint64_t) token->expires * 1000);
+
+    voice_buf_puts(&api->reply, "{\"token\":");
+    voice_buf_string(&api->reply, jwt);
+    voice_buf_puts(&api->reply, ",\"endpoint\":");
+    voice_buf_string(&api->reply, (char *) endpoint.data);
+    voice_buf_puts(&api->reply, ",\"expires_at\":");
+    voice_buf_string(&api->reply, until);
+    voice_buf_puts(&api->reply, "}");
+
+    ngx_http_voice_api_reply(api, NGX_HTTP_OK);
+}
+
+
+void
+ngx_http_voice_platform_token(ngx_http_voice_api_t *api)
+{
+    const char                   *why;
+    voice_token_t                 token;
+    ngx_http_voice_token_form_t   form;
+
+    ngx_memzero(&form, sizeof(ngx_http_voice_token_form_t));
+    ngx_memzero(&token, sizeof(voice_token_t));
+
+    form.ttl = (uint32_t) api->conf->token_ttl;
+
+    if (voice_fields_read(&api->body, ngx_http_voice_token_fields,
+                          sizeof(ngx_http_voice_token_fields)
+                          / sizeof(ngx_http_voice_token_fields[0]),
+                          &form, &why)
+        != VOICE_OK)
+    {
+        ngx_http_voice_token_refuse(api, why);
+        return;
+    }
+
+    token.user_id = form.user_id;
+    token.guild_id = form.guild_id;
+    token.channel_id = form.channel_id;
+    token.mute = form.mute;
+    token.deaf = form.deaf;
+    token.suppress = form.suppress;
+    token.expires = ngx_time() + form.ttl;
+
+    (void) ngx_cpystrn((u_char *) token.session_id, (u_char *) form.session_id,
+                       sizeof(token.session_id));
+
+    if (ngx_http_voice_token_permissions(api, &token) == NGX_OK) {
+        ngx_http_voice_token_reply(api, &token);
+    }
+}
