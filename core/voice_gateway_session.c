@@ -15,6 +15,9 @@
 #define VOICE_GATEWAY_INDEX_HEX    8
 #define VOICE_GATEWAY_RANDOM       12
 
+/* voice states that end under one hold of the lock: tens of microseconds */
+#define VOICE_GATEWAY_ENDS         32
+
 
 voice_gateway_record_t *
 voice_gateway_get(const voice_zone_t *z, voice_id_t id)
@@ -514,19 +517,53 @@ voice_gateway_worker_gone(voice_zone_t *z, uint16_t slot, uint64_t deadline)
 
 
 /*
- * Dies this process in between, a part of the states has left, and the rest
- * follows when the session, now without a worker, expires.
+ * Ends a part of a session, so that the lock is never held for long; false:
+ * not all yet.  From the first time on nobody can come back to it, and dies
+ * this process in between, the rest follows when it expires.
  */
 
-static void
-voice_gateway_destroy(voice_zone_t *z, voice_gateway_record_t *g)
+static bool
+voice_gateway_end(voice_zone_t *z, voice_gateway_record_t *g)
 {
-    while (g->states != 0) {
+    unsigned  n;
+
+    if (atomic_load(&g->worker) != VOICE_WORKER_NONE) {
+        voice_gateway_take(z, g);
+
+        atomic_store(&g->deadline, 1);
+        atomic_store(&g->worker, VOICE_WORKER_NONE);
+    }
+
+    for (n = 0; g->states != 0; n++) {
+
+        if (n == VOICE_GATEWAY_ENDS) {
+            return false;
+        }
+
         voice_state_end(z, &z->state[g->states - 1]);
     }
 
-    voice_gateway_take(z, g);
     voice_gateway_free(z, g);
+
+    return true;
+}
+
+
+static void
+voice_gateway_end_rest(voice_zone_t *z, voice_id_t id)
+{
+    bool                     all;
+    voice_gateway_record_t  *g;
+
+    do {
+        voice_zone_lock(z);
+
+        g = voice_gateway_get(z, id);
+        all = (g == NULL || voice_gateway_end(z, g));
+
+        voice_zone_unlock(z);
+
+    } while (!all);
 }
 
 
@@ -534,25 +571,33 @@ void
 voice_gateway_session_destroy(voice_zone_t *z,
     const voice_gateway_session_t *h)
 {
+    bool                     all;
     voice_gateway_record_t  *g;
 
     voice_zone_lock(z);
 
+    all = true;
     g = voice_gateway_get(z, h->id);
 
     if (g != NULL && (h->attach == 0 || g->attach == h->attach)) {
-        voice_gateway_destroy(z, g);
+        all = voice_gateway_end(z, g);
     }
 
     voice_zone_unlock(z);
+
+    if (!all) {
+        voice_gateway_end_rest(z, h->id);
+    }
 }
 
 
 unsigned
 voice_gateway_session_expire(voice_zone_t *z, uint64_t now)
 {
+    bool                     all;
     unsigned                 n;
     uint32_t                 i, end;
+    voice_id_t               id;
     voice_gateway_record_t  *g;
 
     n = 0;
@@ -567,15 +612,22 @@ voice_gateway_session_expire(voice_zone_t *z, uint64_t now)
 
         voice_zone_lock(z);
 
+        all = true;
+        id = voice_gateway_id(z, g);
+
         if (g->deadline != 0 && g->deadline <= now
             && atomic_load(&g->worker) == VOICE_WORKER_NONE
             && atomic_load(&g->state) != VOICE_GATEWAY_FREE)
         {
-            voice_gateway_destroy(z, g);
+            all = voice_gateway_end(z, g);
             n++;
         }
 
         voice_zone_unlock(z);
+
+        if (!all) {
+            voice_gateway_end_rest(z, id);
+        }
     }
 
     return n;

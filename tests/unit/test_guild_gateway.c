@@ -691,6 +691,46 @@ test_destroy(void **state)
 }
 
 
+/* More states than end under one hold of the lock. */
+
+static void
+test_many_states(void **state)
+{
+    guild_t                  *t = *state;
+    size_t                    n;
+    unsigned                  i;
+    uint64_t                  replay[VOICE_GATEWAY_DISPATCHES];
+    voice_guild_stats_t       st;
+    voice_gateway_session_t   h = make(t, 0, 5), got;
+
+    for (i = 1; i <= SESSIONS; i++) {
+        join(&t->z[0], &h, i, 5);
+    }
+
+    voice_gateway_session_detach(&t->z[0], &h, 100, 1000);
+    test_num("expire", voice_gateway_session_expire(&t->z[1], 1100), 1);
+
+    voice_guild_stats(&t->z[0], &st);
+    test_num("expired", st.states + st.guilds + st.detached, 0);
+    test_num("events", st.events, 3 * SESSIONS);
+
+    h = make(t, 1, 6);
+
+    for (i = 1; i <= SESSIONS; i++) {
+        join(&t->z[0], &h, i, 6);
+    }
+
+    voice_gateway_session_destroy(&t->z[0], &h);
+    test_err("gone", resume(t, 0, &h, 0, 1, &got, replay, &n),
+             VOICE_E_NOT_FOUND);
+
+    voice_guild_stats(&t->z[0], &st);
+    test_num("destroyed", st.states + st.guilds + st.attached, 0);
+    test_num("events", st.events, 6 * SESSIONS);
+    test_num("told", t->z[0].header->worker[4].taken, 1);
+}
+
+
 /* The number of dispatches a client may miss, exactly, at every distance. */
 
 static void
@@ -745,6 +785,7 @@ main(void)
         test(test_detach_expire),
         test(test_worker_gone),
         test(test_destroy),
+        test(test_many_states),
         test(test_distances),
     };
 
