@@ -31,7 +31,7 @@
 
 
 #define VOICE_STORE_MAGIC          0x65726F74532D7876ull    /* "vx-Store" */
-#define VOICE_STORE_LAYOUT         1
+#define VOICE_STORE_LAYOUT         2
 
 #define VOICE_STORE_CHUNK          4096
 #define VOICE_STORE_GUILDS         16384
@@ -86,6 +86,7 @@ typedef struct {
     uint32_t           chunks;
     uint64_t           size;            /* bytes of the whole mapping */
     _Atomic uint64_t   change;          /* number of the last change */
+    _Atomic uint64_t   generation;      /* of the directory's file in use */
     uint64_t           named;
     uint32_t           guilds;          /* entries that were ever used */
     uint32_t           chunk_free;      /* index + 1 */

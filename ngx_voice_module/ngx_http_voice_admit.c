@@ -8,6 +8,7 @@
 #include <ngx_http.h>
 
 #include "ngx_http_voice_admit.h"
+#include "ngx_http_voice_dispatch.h"
 
 #include <arpa/inet.h>
 
@@ -51,6 +52,16 @@ static const ngx_http_voice_refusal_t  ngx_http_voice_refuse_session = {
 static const ngx_http_voice_refusal_t  ngx_http_voice_refuse_node = {
     VOICE_CLOSE_SERVER_NOT_FOUND, "token for another voice server",
     VOICE_M_REFUSED_GUILD
+};
+
+static const ngx_http_voice_refusal_t  ngx_http_voice_refuse_boot = {
+    VOICE_CLOSE_SESSION_INVALID, "token of before a restart",
+    VOICE_M_REFUSED_TOKEN
+};
+
+static const ngx_http_voice_refusal_t  ngx_http_voice_refuse_left = {
+    VOICE_CLOSE_DISCONNECTED, "not in this channel any more",
+    VOICE_M_REFUSED_USER
 };
 
 static const ngx_http_voice_refusal_t  ngx_http_voice_refuse_protocol = {
@@ -123,6 +134,38 @@ ngx_http_voice_admit_verify(ngx_http_voice_signal_t *sg, const char *jwt,
 }
 
 
+/*
+ * A token of our own guild service, as its boot id says, admits as long as
+ * the voice state is there that it was made for.  Whoever was moved is told
+ * of the new server by the gateway; whoever was disconnected must not come
+ * back by itself: 4014 is the code that makes no library rejoin.
+ */
+
+static const ngx_http_voice_refusal_t *
+ngx_http_voice_admit_state(ngx_http_voice_signal_t *sg,
+    const voice_token_t *token)
+{
+    char                boot[37];
+    voice_err_t         err;
+    voice_state_info_t  info;
+
+    if (token->boot[0] == '\0') {
+        return NULL;
+    }
+
+    ngx_http_voice_render_boot(sg->zone, boot);
+
+    if (ngx_strcmp(token->boot, boot) != 0) {
+        return &ngx_http_voice_refuse_boot;
+    }
+
+    err = voice_state_admit(sg->zone, token->guild_id, token->user_id,
+                            token->channel_id, token->session_id, &info);
+
+    return err == VOICE_OK ? NULL : &ngx_http_voice_refuse_left;
+}
+
+
 const ngx_http_voice_refusal_t *
 ngx_http_voice_admit(ngx_http_voice_signal_t *sg,
     const voice_op_identify_t *id, const uint8_t *hash, voice_token_t *token)
@@ -170,7 +213,7 @@ ngx_http_voice_admit(ngx_http_voice_signal_t *sg,
         return &ngx_http_voice_refuse_expired;
     }
 
-    return NULL;
+    return ngx_http_voice_admit_state(sg, token);
 }
 
 
@@ -204,6 +247,7 @@ ngx_http_voice_admit_conf(ngx_http_voice_signal_t *sg,
                                                : UINT64_MAX;
     conf->session_id = sg->session_id;
     conf->version = sg->state.version;
+    conf->admitted = (token->boot[0] != '\0');
 
     if (token->mute) {
         conf->flags |= VOICE_SESSION_MUTE;

@@ -451,6 +451,8 @@ ngx_http_voice_store_map(ngx_conf_t *cf,
     (void) madvise(mem, dcf->size, MADV_DONTDUMP);
 #endif
 
+    dcf->generation = atomic_load(&dcf->store.header->generation) + 1;
+
     cln->handler = ngx_http_voice_store_unmap;
     cln->data = dcf;
 

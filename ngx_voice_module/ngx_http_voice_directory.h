@@ -32,6 +32,7 @@ typedef struct {
     ngx_http_voice_base_t        *base;
     voice_store_t                 store;      /* header NULL: not mapped */
     size_t                        size;       /* of the mapping */
+    uint64_t                      generation; /* of the file */
     uint64_t                     *changed;    /* guilds, by this reload */
     size_t                        nchanged;
 } ngx_http_voice_directory_conf_t;

@@ -333,6 +333,18 @@ ngx_http_voice_dispatch_one(ngx_http_voice_gateway_t *gw,
     }
 
     if (ev->type == VOICE_LOG_GUILD || ev->type == VOICE_LOG_GUILD_DELETE) {
+
+        if (ngx_http_voice_guild_outdated()) {
+            /* a newer worker can say what has changed: not seen yet */
+            gw->session.next = ev->number;
+            gw->phase = NGX_HTTP_VOICE_GATEWAY_BEHIND;
+
+            ngx_http_voice_gateway_close(gw, VOICE_GATEWAY_CLOSE_UNKNOWN,
+                                         "the server restarts, please resume");
+            ngx_http_voice_gateway_touch(gw);
+            return NGX_DECLINED;
+        }
+
         ngx_http_voice_dispatch_sub_guild(sub);
         return gw->session.id != 0 ? NGX_OK : NGX_DECLINED;
     }
@@ -460,6 +472,14 @@ ngx_http_voice_dispatch_log(ngx_log_t *log)
         next = ngx_http_voice_dispatch_next;
         err = voice_log_read(z, &next, list, NGX_HTTP_VOICE_DISPATCH_BATCH,
                              &n);
+
+        if (err != VOICE_OK
+            && ngx_http_voice_nodes.root == &ngx_http_voice_nodes_sentinel)
+        {
+            /* there was nobody to tell */
+            ngx_http_voice_dispatch_next = voice_log_next(z);
+            return;
+        }
 
         if (err != VOICE_OK) {
             ngx_log_error(NGX_LOG_ERR, log, 0,

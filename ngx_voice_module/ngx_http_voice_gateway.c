@@ -550,7 +550,7 @@ ngx_http_voice_gateway_identify(ngx_http_voice_gateway_t *gw,
     ngx_http_voice_gateway_attach(gw, &token);
     voice_gateway_done(&gw->state, VOICE_GATEWAY_DO_IDENTIFY);
 
-    ngx_http_voice_guild_sync(gw->log);
+    ngx_http_voice_dispatch_log(gw->log);
 
     b = ngx_http_voice_render_buf();
 
@@ -674,7 +674,12 @@ ngx_http_voice_gateway_resume(ngx_http_voice_gateway_t *gw,
     ngx_http_voice_gateway_attach(gw, &token);
     voice_gateway_done(&gw->state, VOICE_GATEWAY_DO_RESUME);
 
-    ngx_http_voice_guild_sync(gw->log);
+    /* nobody has woken this worker if it had no gateways so far */
+    ngx_http_voice_dispatch_log(gw->log);
+
+    if (gw->session.id == 0) {
+        return;
+    }
 
     gw->phase = NGX_HTTP_VOICE_GATEWAY_REPLAY;
     gw->resuming = 1;

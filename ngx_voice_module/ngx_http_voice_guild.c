@@ -93,6 +93,16 @@ ngx_http_voice_guild_ready(void)
 }
 
 
+ngx_uint_t
+ngx_http_voice_guild_outdated(void)
+{
+    ngx_http_voice_guilds_t  *gs = &ngx_http_voice_guilds;
+
+    return gs->conf->generation
+           < atomic_load(&gs->conf->store.header->generation);
+}
+
+
 /* One worker tells of what a reload changed, and moves people out. */
 
 static void
@@ -102,6 +112,12 @@ ngx_http_voice_guild_start_handler(ngx_event_t *ev)
     uint64_t                  id;
     voice_log_type_t          type;
     ngx_http_voice_guilds_t  *gs = &ngx_http_voice_guilds;
+
+    if (ngx_http_voice_guild_outdated()) {
+        return;
+    }
+
+    atomic_store(&gs->conf->store.header->generation, gs->conf->generation);
 
     ngx_http_voice_guild_sync(ev->log);
 

@@ -41,6 +41,12 @@ ngx_int_t ngx_http_voice_guild_init_process(ngx_cycle_t *cycle,
 /* True if this worker can serve gateways and the API. */
 ngx_uint_t ngx_http_voice_guild_ready(void);
 
+/*
+ * True if workers of another configuration have taken over, whose directory
+ * this one doesn't know.
+ */
+ngx_uint_t ngx_http_voice_guild_outdated(void);
+
 /* Takes over what has changed since; the functions below don't. */
 void ngx_http_voice_guild_sync(ngx_log_t *log);
 

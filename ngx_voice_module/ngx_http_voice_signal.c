@@ -247,6 +247,7 @@ ngx_http_voice_signal_identify(ngx_http_voice_signal_t *sg,
     bool                             replaced;
     uint32_t                         attach;
     voice_id_t                       session;
+    voice_err_t                      err;
     voice_token_t                    token;
     voice_endpoint_t                 ep;
     voice_session_conf_t             conf;
@@ -268,10 +269,18 @@ ngx_http_voice_signal_identify(ngx_http_voice_signal_t *sg,
 
     ngx_http_voice_admit_conf(sg, &token, id->video, &conf);
 
-    if (voice_session_create(sg->zone, &conf, ngx_voice_now(), &session,
-                             &attach, &replaced)
-        != VOICE_OK)
-    {
+    err = voice_session_create(sg->zone, &conf, ngx_voice_now(), &session,
+                               &attach, &replaced);
+
+    if (err == VOICE_E_STALE) {
+        /* moved or disconnected since it was admitted */
+        ngx_http_voice_signal_close(sg, VOICE_CLOSE_DISCONNECTED,
+                                    "not in this channel any more",
+                                    VOICE_M_REFUSED_USER);
+        return;
+    }
+
+    if (err != VOICE_OK) {
         ngx_voice_wake(sg->zone, sg->log);
 
         ngx_log_error(NGX_LOG_ERR, sg->log, 0,
