@@ -435,8 +435,25 @@ static void
 ngx_http_voice_gateway_beat(ngx_http_voice_gateway_t *gw)
 {
     if (!gw->leaving && gw->session.id != 0) {
-        ngx_http_voice_ws_timer(gw->ws, gw->conf->gateway_heartbeat * 2);
+        gw->asked = 0;
+        ngx_http_voice_ws_timer(gw->ws, gw->conf->gateway_heartbeat * 5 / 4);
     }
+}
+
+
+/* The heartbeat is late: section 3, op 1 from the server asks for one. */
+
+static void
+ngx_http_voice_gateway_ask(ngx_http_voice_gateway_t *gw)
+{
+    voice_buf_t  *b;
+
+    b = ngx_http_voice_render_buf();
+    voice_gateway_put_heartbeat(b);
+    ngx_http_voice_gateway_send_buf(gw, b);
+
+    gw->asked = 1;
+    ngx_http_voice_ws_timer(gw->ws, gw->conf->gateway_heartbeat * 3 / 4);
 }
 
 
@@ -818,6 +835,11 @@ ngx_http_voice_gateway_timeout(ngx_http_voice_ws_t *ws)
     if (gw->leaving) {
         ngx_http_voice_gateway_close(gw, VOICE_GATEWAY_CLOSE_UNKNOWN,
                                      "the server restarts, please resume");
+        return;
+    }
+
+    if (gw->session.id != 0 && !gw->asked) {
+        ngx_http_voice_gateway_ask(gw);
         return;
     }
 

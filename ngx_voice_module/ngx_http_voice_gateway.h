@@ -83,6 +83,7 @@ struct ngx_http_voice_gateway_s {
 
     unsigned                         bot:1;
     unsigned                         compress:1;
+    unsigned                         asked:1;     /* for a heartbeat */
     unsigned                         leaving:1;   /* told to reconnect */
     unsigned                         resuming:1;  /* RESUMED is to be sent */
     unsigned                         known:1;     /* there was a session */

@@ -615,8 +615,9 @@ ngx_http_voice_heartbeat(ngx_conf_t *cf, void *post, void *data)
         || *value > NGX_HTTP_VOICE_HEARTBEAT_MAX)
     {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"voice_heartbeat\" of %Mms, expected %dms to "
-                           "%dms", *value, NGX_HTTP_VOICE_HEARTBEAT_MIN,
+                           "\"%V\" of %Mms, expected %dms to %dms",
+                           (ngx_str_t *) cf->args->elts, *value,
+                           NGX_HTTP_VOICE_HEARTBEAT_MIN,
                            NGX_HTTP_VOICE_HEARTBEAT_MAX);
         return NGX_CONF_ERROR;
     }
