@@ -100,10 +100,11 @@ $(1)/obj/%.o: %.c $(1)/.flags
 	$$(call say,CC   $$@)
 	$$(Q)$(2) $(STD) $(WARN) $(3) $(INCS) $(CPPFLAGS) -MMD -MP -c -o $$@ $$<
 
-$(1)/libcore.a: $(CORE_SRCS:%.c=$(1)/obj/%.o)
+# the folder: a file that was removed leaves the library as well
+$(1)/libcore.a: $(CORE_SRCS:%.c=$(1)/obj/%.o) core
 	@rm -f $$@
 	$$(call say,AR   $$@)
-	$$(Q)ar rcs $$@ $$^
+	$$(Q)ar rcs $$@ $$(filter %.o,$$^)
 
 $(1)/test_client_%: $(1)/obj/tests/unit/test_client_%.o \
         $(UNIT_HELP:%.c=$(1)/obj/%.o) \
@@ -212,6 +213,7 @@ e2e: all
 	@BUILD='$(BUILD)' tests/run-e2e '$(PATTERN)'
 
 bench: $(BENCHES)
+	@test -n '$^' || { echo 'no tests/bench/bench_*.c' >&2; exit 1; }
 	@for b in $^; do $$b || exit 1; done
 
 
