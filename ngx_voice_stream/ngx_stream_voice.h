@@ -309,6 +309,10 @@ ngx_int_t ngx_voice_send_slots(ngx_voice_socket_t *sock, ngx_uint_t n,
     uint32_t receiver, const ngx_voice_sockaddr_t *remote,
     const voice_addr_t *local);
 
+/* One place for what is no room's media; makes room if there is none. */
+ngx_uint_t ngx_voice_send_slot(ngx_voice_relay_t *r, ngx_voice_socket_t *sock,
+    const voice_addr_t *remote, const voice_addr_t *local);
+
 void ngx_voice_send_flush(ngx_voice_relay_t *r, ngx_voice_socket_t *sock);
 void ngx_voice_send_flush_all(ngx_voice_relay_t *r);
 

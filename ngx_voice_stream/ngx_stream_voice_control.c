@@ -205,14 +205,13 @@ void
 ngx_voice_control_report(ngx_voice_relay_t *r, voice_session_t *s,
     ngx_voice_peer_t *peer)
 {
-    u_char                rr[VOICE_RTCP_RR_LEN];
-    uint64_t              at;
-    ngx_int_t             i;
-    voice_addr_t          remote, local;
-    voice_crypto_to_t     to;
-    voice_rtcp_block_t    block;
-    ngx_voice_socket_t   *sock;
-    ngx_voice_sockaddr_t  sa;
+    u_char               rr[VOICE_RTCP_RR_LEN];
+    uint64_t             at;
+    ngx_uint_t           i;
+    voice_addr_t         remote, local;
+    voice_crypto_to_t    to;
+    voice_rtcp_block_t   block;
+    ngx_voice_socket_t  *sock;
 
     at = atomic_load_explicit(&s->report_at, memory_order_relaxed);
 
@@ -239,14 +238,7 @@ ngx_voice_control_report(ngx_voice_relay_t *r, voice_session_t *s,
     voice_rtcp_rr_encode(rr, atomic_load(&s->ssrc) + NGX_VOICE_REPORT_SSRC,
                          &block);
 
-    ngx_voice_addr_to(&sa, &remote);
-
-    i = ngx_voice_send_slots(sock, 1, 0, &sa, &local);
-
-    if (i == NGX_BUSY) {
-        ngx_voice_send_flush(r, sock);
-        i = ngx_voice_send_slots(sock, 1, 0, &sa, &local);
-    }
+    i = ngx_voice_send_slot(r, sock, &remote, &local);
 
     to.key = &peer->key;
     to.out = sock->queue->buf[i];

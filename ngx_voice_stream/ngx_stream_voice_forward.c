@@ -201,11 +201,10 @@ ngx_voice_forward_mode(ngx_voice_relay_t *r, ngx_voice_fanout_t *f,
         due = 0;
 
         for (k = 0; k < n; k++) {
-            due += ngx_voice_forward_due(f, t, pkt[k]);
+            if (ngx_voice_forward_due(f, t, pkt[k])) {
+                due++;
 
-            if (pkt[k]->sender != t->index
-                && !ngx_voice_forward_due(f, t, pkt[k]))
-            {
+            } else if (pkt[k]->sender != t->index) {
                 ngx_voice_count(r, SKIP_UNANNOUNCED);
             }
         }

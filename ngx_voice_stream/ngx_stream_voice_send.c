@@ -363,21 +363,29 @@ ngx_voice_send_flush_all(ngx_voice_relay_t *r)
 }
 
 
+ngx_uint_t
+ngx_voice_send_slot(ngx_voice_relay_t *r, ngx_voice_socket_t *sock,
+    const voice_addr_t *remote, const voice_addr_t *local)
+{
+    ngx_voice_sockaddr_t  sa;
+
+    if (sock->queue->n == NGX_VOICE_QUEUE) {
+        ngx_voice_send_flush(r, sock);
+    }
+
+    ngx_voice_addr_to(&sa, remote);
+
+    return ngx_voice_send_slots(sock, 1, 0, &sa, local);
+}
+
+
 void
 ngx_voice_send_reply(ngx_voice_relay_t *r, ngx_voice_datagram_t *d,
     const u_char *data, size_t len)
 {
-    ngx_int_t              i;
-    ngx_voice_sockaddr_t   remote;
+    ngx_uint_t  i;
 
-    ngx_voice_addr_to(&remote, &d->remote);
-
-    i = ngx_voice_send_slots(d->socket, 1, 0, &remote, &d->local);
-
-    if (i == NGX_BUSY) {
-        ngx_voice_send_flush(r, d->socket);
-        i = ngx_voice_send_slots(d->socket, 1, 0, &remote, &d->local);
-    }
+    i = ngx_voice_send_slot(r, d->socket, &d->remote, &d->local);
 
     ngx_memcpy(d->socket->queue->buf[i], data, len);
     d->socket->queue->len[i] = len;
