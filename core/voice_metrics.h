@@ -49,7 +49,6 @@
     X(DROP_LIMITED, "dropped", "reason", "limited")                           \
     X(DROP_BUSY, "dropped", "reason", "busy")                                 \
     X(DROP_HELD, "dropped", "reason", "held")                                 \
-    X(SKIP_UNBOUND, "skipped", "reason", "unbound")                           \
     X(SKIP_UNANNOUNCED, "skipped", "reason", "unannounced")                   \
     X(SKIP_NONCE, "skipped", "reason", "nonce")                               \
     X(SKIP_SOCKET, "skipped", "reason", "socket")                             \
