@@ -481,7 +481,7 @@ dir_field(dir_reader_t *r, const voice_json_t *object,
 {
     voice_err_t  err;
 
-    if (val->type == VOICE_JSON_ABSENT || val->type == VOICE_JSON_NULL) {
+    if (voice_json_absent(val)) {
         if (!field->required) {
             return VOICE_OK;
         }

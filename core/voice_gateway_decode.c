@@ -93,13 +93,6 @@ static const voice_field_t  op_field[] = {
 };
 
 
-static bool
-gateway_absent(const voice_json_t *val)
-{
-    return val->type == VOICE_JSON_ABSENT || val->type == VOICE_JSON_NULL;
-}
-
-
 /* Section 6.1: some put in front what belongs into REST's header. */
 static void
 gateway_token(char *token)
@@ -126,7 +119,7 @@ gateway_seq(const voice_json_t *val, bool *has, uint64_t *seq)
     *has = false;
     *seq = 0;
 
-    if (gateway_absent(val)) {
+    if (voice_json_absent(val)) {
         return VOICE_OK;
     }
 
@@ -185,7 +178,7 @@ gateway_shard_pair(const voice_json_t *d, voice_gateway_identify_t *id,
 
     (void) voice_json_get(d, "shard", &pair);
 
-    if (gateway_absent(&pair)) {
+    if (voice_json_absent(&pair)) {
         return VOICE_OK;
     }
 
@@ -308,7 +301,7 @@ gateway_members_users(const voice_json_t *d, voice_gateway_members_t *members,
 
     (void) voice_json_get(d, "user_ids", &val);
 
-    if (gateway_absent(&val)) {
+    if (voice_json_absent(&val)) {
         return VOICE_OK;
     }
 

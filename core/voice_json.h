@@ -65,6 +65,13 @@ voice_err_t voice_json_parse_at(const char *text, size_t len,
 voice_json_type_t voice_json_get(const voice_json_t *object, const char *key,
     voice_json_t *val);
 
+/* Not there, or null: optional fields take both for "not given". */
+static inline bool
+voice_json_absent(const voice_json_t *val)
+{
+    return val->type == VOICE_JSON_ABSENT || val->type == VOICE_JSON_NULL;
+}
+
 /* The item after this one; an item of type VOICE_JSON_ABSENT starts. */
 bool voice_json_next(const voice_json_t *array, voice_json_t *item);
 

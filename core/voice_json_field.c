@@ -99,7 +99,7 @@ field_read(const voice_json_t *val, const voice_field_t *field, void *out)
         return VOICE_E_FORMAT;
     }
 
-    if (val->type == VOICE_JSON_ABSENT || val->type == VOICE_JSON_NULL) {
+    if (voice_json_absent(val)) {
         return field->required ? VOICE_E_FORMAT : VOICE_OK;
     }
 

@@ -217,7 +217,7 @@ opcode_select_get(const voice_json_t *d, const voice_json_t *data,
 static voice_err_t
 opcode_select_address(const voice_json_t *val, char *address, const char **why)
 {
-    if (val->type == VOICE_JSON_ABSENT || val->type == VOICE_JSON_NULL) {
+    if (voice_json_absent(val)) {
         return VOICE_OK;
     }
 
@@ -238,7 +238,7 @@ opcode_select_port(const voice_json_t *val, uint16_t *port, const char **why)
     int64_t      n;
     voice_err_t  err;
 
-    if (val->type == VOICE_JSON_ABSENT || val->type == VOICE_JSON_NULL) {
+    if (voice_json_absent(val)) {
         return VOICE_OK;
     }
 
@@ -263,9 +263,7 @@ opcode_select_udp(const voice_json_t *d, voice_op_select_t *sel,
 
     (void) voice_json_get(d, "data", &data);
 
-    if (data.type != VOICE_JSON_OBJECT && data.type != VOICE_JSON_NULL
-        && data.type != VOICE_JSON_ABSENT)
-    {
+    if (data.type != VOICE_JSON_OBJECT && !voice_json_absent(&data)) {
         *why = "d.data: an object is expected";
         return VOICE_E_FORMAT;
     }
@@ -325,7 +323,7 @@ opcode_heartbeat_token(const voice_json_t *val, voice_op_heartbeat_t *hb,
 {
     size_t  len;
 
-    if (val->type == VOICE_JSON_ABSENT || val->type == VOICE_JSON_NULL) {
+    if (voice_json_absent(val)) {
         memcpy(hb->token, "null", sizeof("null"));
         return VOICE_OK;
     }
