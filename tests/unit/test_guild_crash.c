@@ -7,6 +7,7 @@
  */
 
 
+#include "step.h"
 #include "test_util.h"
 #include "guild_ops.h"
 
@@ -14,7 +15,6 @@
 #include <time.h>
 #include <unistd.h>
 #include <sys/prctl.h>
-#include <sys/ptrace.h>
 #include <sys/wait.h>
 
 
@@ -529,52 +529,18 @@ crash_check_sent(crash_t *c, voice_zone_t *z, const crash_case_t *cc)
 static pid_t
 crash_child(crash_t *c, const crash_case_t *cc)
 {
-    int    status;
     pid_t  pid;
 
     crash_copy(c, c->mem, c->before);
 
-    pid = fork();
-    assert_true(pid >= 0);
+    pid = step_fork();
 
     if (pid == 0) {
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
-
-        if (ptrace(PTRACE_TRACEME, 0, NULL, NULL) != 0) {
-            _exit(2);
-        }
-
-        raise(SIGSTOP);
         cc->run(c);
-        raise(SIGSTOP);
-        _exit(0);
+        step_end();
     }
 
-    assert_int_equal(waitpid(pid, &status, 0), pid);
-    assert_true(WIFSTOPPED(status));
-
     return pid;
-}
-
-
-static bool
-crash_step(pid_t pid)
-{
-    int  status;
-
-    return ptrace(PTRACE_SINGLESTEP, pid, NULL, NULL) == 0
-           && waitpid(pid, &status, 0) == pid && WIFSTOPPED(status)
-           && WSTOPSIG(status) == SIGTRAP;
-}
-
-
-static void
-crash_kill(pid_t pid)
-{
-    int  status;
-
-    kill(pid, SIGKILL);
-    waitpid(pid, &status, 0);
 }
 
 
@@ -589,7 +555,7 @@ crash_one(crash_t *c, const crash_case_t *cc)
     pid = crash_child(c, cc);
     stores = 0;
 
-    for (steps = 0; steps < CRASH_STEPS_MAX && crash_step(pid); steps++) {
+    for (steps = 0; steps < CRASH_STEPS_MAX && step_next(pid); steps++) {
 
         if (crash_equal(c, c->last, c->mem)) {
             continue;
@@ -604,7 +570,7 @@ crash_one(crash_t *c, const crash_case_t *cc)
         crash_check_sent(c, &c->copy, cc);
     }
 
-    crash_kill(pid);
+    step_kill(pid);
 
     assert_true(steps < CRASH_STEPS_MAX);
     assert_true(stores > 2);
@@ -621,25 +587,6 @@ crash_one(crash_t *c, const crash_case_t *cc)
 }
 
 
-static bool
-crash_permitted(void)
-{
-    int    status;
-    pid_t  pid;
-
-    pid = fork();
-    assert_true(pid >= 0);
-
-    if (pid == 0) {
-        _exit(ptrace(PTRACE_TRACEME, 0, NULL, NULL) != 0);
-    }
-
-    waitpid(pid, &status, 0);
-
-    return WIFEXITED(status) && WEXITSTATUS(status) == 0;
-}
-
-
 static void
 test_each_instruction(void **state)
 {
@@ -648,7 +595,7 @@ test_each_instruction(void **state)
 
     (void) state;
 
-    if (!crash_permitted()) {
+    if (!step_permitted()) {
         print_message("ptrace is not permitted here\n");
         skip();
     }
@@ -904,7 +851,7 @@ test_kill(void **state)
     }
 
     for (k = 0; k < KILL_WRITERS; k++) {
-        crash_kill(pid[k]);
+        step_kill(pid[k]);
 
         voice_zone_lock(&z);
         kill_check(&z, base[k]);

@@ -6,6 +6,7 @@
  */
 
 
+#include "step.h"
 #include "test_util.h"
 #include "zone_ops.h"
 
@@ -14,7 +15,6 @@
 #include <time.h>
 #include <unistd.h>
 #include <sys/prctl.h>
-#include <sys/ptrace.h>
 #include <sys/wait.h>
 
 
@@ -452,51 +452,18 @@ crash_check(crash_t *c, voice_zone_t *z, const crash_case_t *cc)
 static pid_t
 crash_child(crash_t *c, const crash_case_t *cc)
 {
-    int    status;
     pid_t  pid;
 
     memcpy(c->mem, c->before, c->size);
 
-    pid = fork();
-    assert_true(pid >= 0);
+    pid = step_fork();
 
     if (pid == 0) {
-        if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0
-            || ptrace(PTRACE_TRACEME, 0, NULL, NULL) != 0)
-        {
-            _exit(2);
-        }
-
-        raise(SIGSTOP);
         cc->run(c);
-        raise(SIGSTOP);
-        _exit(0);
+        step_end();
     }
 
-    assert_int_equal(waitpid(pid, &status, 0), pid);
-
-    return WIFSTOPPED(status) ? pid : 0;
-}
-
-
-static bool
-crash_step(pid_t pid)
-{
-    int  status;
-
-    return ptrace(PTRACE_SINGLESTEP, pid, NULL, NULL) == 0
-           && waitpid(pid, &status, 0) == pid && WIFSTOPPED(status)
-           && WSTOPSIG(status) == SIGTRAP;
-}
-
-
-static void
-crash_kill(pid_t pid)
-{
-    int  status;
-
-    kill(pid, SIGKILL);
-    waitpid(pid, &status, 0);
+    return pid;
 }
 
 
@@ -519,7 +486,7 @@ crash_each(crash_t *c, const crash_case_t *cc, unsigned *steps)
     pid = crash_child(c, cc);
     stores = 0;
 
-    for (*steps = 0; *steps < CRASH_STEPS_MAX && crash_step(pid); ++*steps) {
+    for (*steps = 0; *steps < CRASH_STEPS_MAX && step_next(pid); ++*steps) {
 
         if (memcmp(last, c->mem, c->size) == 0) {
             continue;
@@ -533,7 +500,7 @@ crash_each(crash_t *c, const crash_case_t *cc, unsigned *steps)
         crash_check(c, &c->copy, cc);
     }
 
-    crash_kill(pid);
+    step_kill(pid);
     free(last);
 
     assert_true(*steps < CRASH_STEPS_MAX);
@@ -560,12 +527,12 @@ crash_one(crash_t *c, const crash_case_t *cc)
         for (n = 0; n < (unsigned long long) steps * i / (CRASH_KILLS + 1);
              n++)
         {
-            if (!crash_step(pid)) {
+            if (!step_next(pid)) {
                 break;
             }
         }
 
-        crash_kill(pid);
+        step_kill(pid);
 
         repairs = c->z.header->repairs;
         voice_zone_lock(&c->z);
@@ -580,25 +547,6 @@ crash_one(crash_t *c, const crash_case_t *cc)
 }
 
 
-static bool
-crash_permitted(void)
-{
-    int    status;
-    pid_t  pid;
-
-    pid = fork();
-    assert_true(pid >= 0);
-
-    if (pid == 0) {
-        _exit(ptrace(PTRACE_TRACEME, 0, NULL, NULL) != 0);
-    }
-
-    waitpid(pid, &status, 0);
-
-    return WIFEXITED(status) && WEXITSTATUS(status) == 0;
-}
-
-
 static void
 test_each_instruction(void **state)
 {
@@ -607,7 +555,7 @@ test_each_instruction(void **state)
 
     (void) state;
 
-    if (!crash_permitted()) {
+    if (!step_permitted()) {
         print_message("ptrace is not permitted here\n");
         skip();
     }
@@ -847,7 +795,7 @@ test_kill(void **state)
     }
 
     for (k = 0; k <= KILL_WRITERS; k++) {
-        crash_kill(pid[k]);
+        step_kill(pid[k]);
     }
 
     print_message("%u kills, %llu of them inside the lock\n", kills,
