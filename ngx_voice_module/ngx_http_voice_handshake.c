@@ -110,61 +110,6 @@ ngx_http_voice_handshake_key_valid(ngx_str_t *key)
 }
 
 
-static ngx_int_t
-ngx_http_voice_handshake_add_header(ngx_http_request_t *r, const char *name,
-    const char *value, size_t len)
-{
-    ngx_table_elt_t  *h;
-
-    h = ngx_list_push(&r->headers_out.headers);
-    if (h == NULL) {
-        return NGX_ERROR;
-    }
-
-    ngx_memzero(h, sizeof(ngx_table_elt_t));
-
-    h->hash = 1;
-    h->key.data = (u_char *) name;
-    h->key.len = ngx_strlen(name);
-    h->value.len = len;
-    h->value.data = ngx_pnalloc(r->pool, len);
-
-    if (h->value.data == NULL) {
-        h->hash = 0;
-        return NGX_ERROR;
-    }
-
-    ngx_memcpy(h->value.data, value, len);
-
-    return NGX_OK;
-}
-
-
-/*
- * RFC 6455, 4.4.  Not by nginx's error pages: they would drop the header and
- * know no text for 426.
- */
-
-static ngx_int_t
-ngx_http_voice_handshake_refuse(ngx_http_request_t *r)
-{
-    if (ngx_http_voice_handshake_add_header(r, "Sec-WebSocket-Version", "13", 2)
-        != NGX_OK
-        || ngx_http_voice_handshake_add_header(r, "Upgrade", "websocket", 9)
-           != NGX_OK)
-    {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    r->headers_out.status = 426;
-    ngx_str_set(&r->headers_out.status_line, "426 Upgrade Required");
-    r->headers_out.content_length_n = 0;
-    r->header_only = 1;
-
-    return ngx_http_send_header(r);
-}
-
-
 ngx_int_t
 ngx_http_voice_handshake_check(ngx_http_request_t *r)
 {
@@ -203,7 +148,7 @@ ngx_http_voice_handshake_check(ngx_http_request_t *r)
         ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
                       "websocket handshake without "
                       "\"Sec-WebSocket-Version: 13\"");
-        return ngx_http_voice_handshake_refuse(r);
+        return NGX_HTTP_VOICE_UPGRADE_REQUIRED;
     }
 
     key = ngx_http_voice_handshake_header(r, "Sec-WebSocket-Key", NULL);
@@ -216,6 +161,61 @@ ngx_http_voice_handshake_check(ngx_http_request_t *r)
     }
 
     return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_voice_handshake_add_header(ngx_http_request_t *r, const char *name,
+    const char *value, size_t len)
+{
+    ngx_table_elt_t  *h;
+
+    h = ngx_list_push(&r->headers_out.headers);
+    if (h == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_memzero(h, sizeof(ngx_table_elt_t));
+
+    h->hash = 1;
+    h->key.data = (u_char *) name;
+    h->key.len = ngx_strlen(name);
+    h->value.len = len;
+    h->value.data = ngx_pnalloc(r->pool, len);
+
+    if (h->value.data == NULL) {
+        h->hash = 0;
+        return NGX_ERROR;
+    }
+
+    ngx_memcpy(h->value.data, value, len);
+
+    return NGX_OK;
+}
+
+
+/*
+ * RFC 6455, 4.4.  Not by nginx's error pages: they would drop the header and
+ * know no text for 426.
+ */
+
+ngx_int_t
+ngx_http_voice_handshake_refuse(ngx_http_request_t *r)
+{
+    if (ngx_http_voice_handshake_add_header(r, "Sec-WebSocket-Version", "13", 2)
+        != NGX_OK
+        || ngx_http_voice_handshake_add_header(r, "Upgrade", "websocket", 9)
+           != NGX_OK)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    r->headers_out.status = NGX_HTTP_VOICE_UPGRADE_REQUIRED;
+    ngx_str_set(&r->headers_out.status_line, "426 Upgrade Required");
+    r->headers_out.content_length_n = 0;
+    r->header_only = 1;
+
+    return ngx_http_send_header(r);
 }
 
 

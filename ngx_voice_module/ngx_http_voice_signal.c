@@ -814,6 +814,10 @@ ngx_http_voice_signal_handler(ngx_http_request_t *r)
 
     rc = ngx_http_voice_handshake_check(r);
 
+    if (rc == NGX_HTTP_VOICE_UPGRADE_REQUIRED) {
+        return ngx_http_voice_handshake_refuse(r);
+    }
+
     if (rc != NGX_OK) {
         return rc;
     }
