@@ -492,7 +492,7 @@ ngx_http_voice_directory_init(ngx_conf_t *cf,
         return NGX_ERROR;
     }
 
-    if (ngx_test_config || !ngx_voice_zone_configured(cf->cycle)) {
+    if (!ngx_voice_serves() || !ngx_voice_zone_configured(cf->cycle)) {
         return NGX_OK;
     }
 

@@ -27,6 +27,12 @@ typedef void (*ngx_voice_wake_pt)(ngx_log_t *log);
 /* The zone of this cycle, or NULL if there is no voice_zone directive. */
 voice_zone_t *ngx_voice_zone(ngx_cycle_t *cycle);
 
+/*
+ * False where nginx only reads its configuration, by -t or to send a signal
+ * by -s: files that a running nginx uses are left alone then.
+ */
+ngx_uint_t ngx_voice_serves(void);
+
 /* True if voice_zone was given: to be asked once all has been parsed. */
 ngx_uint_t ngx_voice_zone_configured(ngx_cycle_t *cycle);
 

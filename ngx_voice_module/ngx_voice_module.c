@@ -126,6 +126,13 @@ ngx_voice_zone(ngx_cycle_t *cycle)
 
 
 ngx_uint_t
+ngx_voice_serves(void)
+{
+    return !ngx_test_config && ngx_process != NGX_PROCESS_SIGNALLER;
+}
+
+
+ngx_uint_t
 ngx_voice_zone_configured(ngx_cycle_t *cycle)
 {
     ngx_voice_conf_t  *vcf;
@@ -529,7 +536,7 @@ ngx_voice_zone_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
 /*
  * The file is opened here and not in init_module, whose failure would end a
- * running master.  `nginx -t` leaves it alone.
+ * running master.
  */
 
 static char *
@@ -544,7 +551,7 @@ ngx_voice_init_conf(ngx_cycle_t *cycle, void *conf)
 
     ngx_conf_init_msec_value(vcf->resume_window, 60000);
 
-    if (vcf->path.len == 0 || ngx_test_config) {
+    if (vcf->path.len == 0 || !ngx_voice_serves()) {
         return NGX_CONF_OK;
     }
 

@@ -276,12 +276,18 @@ ${this.relays.map((r, i) => `\
         await until('nginx to be dead', () => !pids.some(isRunning));
     }
 
+    /* as an operator does: nginx -s reload, stop, quit */
+    async command(name) {
+        await promisify(execFile)(NGINX, ['-s', name, '-p', this.dir, '-e',
+            this.log, '-c', this.conf]);
+    }
+
     async reload(options = this.options) {
         const before = this.workers();
 
         this.options = options;
         await this.configure(options);
-        this.signal('SIGHUP');
+        await this.command('reload');
 
         /* old ones live on for their websockets, but accept nothing new */
         await until('new workers after a reload', () =>
