@@ -42,6 +42,7 @@ const vc_client_handlers_t  vc_call_handlers = {
     vc_call_left,
     vc_call_report,
     vc_call_note,
+    NULL,
     vc_call_ended
 };
 
@@ -53,14 +54,30 @@ vc_call_live(void *data)
     vc_call_t   *call = data;
 
     now = vc_now();
-    call->joined = true;
 
     fprintf(stderr, "joined: user %" PRIu64 " guild %" PRIu64 " ssrc %u mode "
-            "%s\n", call->client.conf.user_id, call->client.conf.guild_id,
-            call->client.ssrc, voice_mode_name(call->client.mode));
+            "%s\n", call->client->conf.user_id, call->client->conf.guild_id,
+            call->client->ssrc, voice_mode_name(call->client->mode));
 
+    call->mode = call->client->mode;
+    call->ssrc = call->client->ssrc;
+
+    if (call->channel != call->client->conf.channel_id) {
+        call->channel = call->client->conf.channel_id;
+        vc_speakers_gone(&call->speakers);
+    }
+
+    /* after a move or on another voice server it goes on */
+
+    if (call->joined) {
+        vc_client_speak(call->client, call->playing ? VOICE_SPEAKING_VOICE
+                                                    : 0);
+        return;
+    }
+
+    call->joined = true;
     call->playing = call->source != NULL || call->options->stamp;
-    vc_client_speak(&call->client, call->playing ? VOICE_SPEAKING_VOICE : 0);
+    vc_client_speak(call->client, call->playing ? VOICE_SPEAKING_VOICE : 0);
 
     if (call->playing) {
         call->next_at = now;
@@ -121,7 +138,7 @@ vc_call_report(void *data, const voice_rtcp_block_t *block, uint64_t rtt)
 {
     vc_call_t  *call = data;
 
-    if (!call->options->verbose || block->ssrc != call->client.ssrc) {
+    if (!call->options->verbose || block->ssrc != call->client->ssrc) {
         return;
     }
 
@@ -183,7 +200,7 @@ vc_call_frame(void *data, uint64_t now)
 
         if (call->silence != 0) {
             samples = VC_OPUS_FRAME;
-            vc_client_send(&call->client,
+            vc_client_send(call->client,
                            (const uint8_t *) VOICE_OPUS_SILENCE,
                            VOICE_OPUS_SILENCE_LEN, samples);
 
@@ -236,7 +253,7 @@ vc_call_packet(vc_call_t *call, uint32_t *samples)
 
     if (!call->options->no_stamp) {
         stamp.run = call->run;
-        stamp.sender = (uint32_t) call->client.conf.user_id;
+        stamp.sender = (uint32_t) call->client->conf.user_id;
         stamp.seq = call->seq++;
         stamp.time = vc_now();
 
@@ -244,7 +261,7 @@ vc_call_packet(vc_call_t *call, uint32_t *samples)
         len = stamped != 0 ? stamped : len;
     }
 
-    vc_client_send(&call->client, buf, len, *samples);
+    vc_client_send(call->client, buf, len, *samples);
     return true;
 }
 
@@ -256,14 +273,14 @@ vc_call_stamped(vc_call_t *call, uint32_t *samples)
     vc_stamp_t  stamp;
 
     stamp.run = call->run;
-    stamp.sender = (uint32_t) call->client.conf.user_id;
+    stamp.sender = (uint32_t) call->client->conf.user_id;
     stamp.seq = call->seq++;
     stamp.time = vc_now();
 
     vc_stamp_packet(buf, call->options->frame, &stamp);
 
     *samples = VC_OPUS_FRAME;
-    vc_client_send(&call->client, buf, call->options->frame, *samples);
+    vc_client_send(call->client, buf, call->options->frame, *samples);
 
     return true;
 }
@@ -274,7 +291,7 @@ static void
 vc_call_played(vc_call_t *call, uint64_t now)
 {
     call->playing = false;
-    vc_client_speak(&call->client, 0);
+    vc_client_speak(call->client, 0);
 
     if (call->stopping) {
         vc_call_leave(call);
@@ -311,7 +328,13 @@ static void
 vc_call_leave(vc_call_t *call)
 {
     call->stopped_at = vc_now();
-    vc_client_leave(&call->client);
+
+    if (call->options->gateway != NULL) {
+        vc_join_leave(&call->join);
+
+    } else {
+        vc_client_leave(call->client);
+    }
 }
 
 
@@ -322,7 +345,7 @@ vc_call_interrupt(void *data)
 
     if (!call->joined) {
         vc_call_error(call, "interrupted before the call was joined");
-        vc_client_leave(&call->client);
+        vc_call_leave(call);
         return;
     }
 

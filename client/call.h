@@ -12,6 +12,7 @@
 #include "audio_source.h"
 #include "connection.h"
 #include "interrupt.h"
+#include "join.h"
 #include "speakers.h"
 
 
@@ -20,6 +21,7 @@
 
 typedef struct {
     vc_connection_t    conn;
+    const char        *gateway;     /* URL; NULL: conn.url is there */
     const char        *play;
     const char        *record;
     double             tone;
@@ -36,7 +38,13 @@ typedef struct {
 typedef struct {
     const vc_call_options_t  *options;
     vc_loop_t                *loop;
-    vc_client_t               client;
+    vc_client_t              *client;      /* the voice session */
+    vc_client_t               direct;      /* it, without a gateway */
+    vc_join_t                 join;        /* or with one */
+    uint64_t                  channel;     /* where we speak, and how */
+    voice_mode_t              mode;
+    uint32_t                  ssrc;
+    char                      token[VOICE_USER_TOKEN_MAX + 1];
     vc_speakers_t             speakers;
     vc_interrupt_t            interrupt;
 

@@ -1,7 +1,8 @@
 /*
  * Copyright (C) ngx-voice contributors
  *
- * Close codes of the voice gateway in words, section 7.1.
+ * Close codes in words: of the voice gateway, section 7.1, and of the main
+ * gateway, section 12.3.
  */
 
 
@@ -11,6 +12,7 @@
 
 /* " (unknown opcode)"; "" for a code that says nothing to us */
 const char *vc_close_name(int code);
+const char *vc_gateway_close_name(int code);
 
 
 #endif /* _VC_CLOSE_CODE_H_INCLUDED_ */

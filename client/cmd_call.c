@@ -19,14 +19,27 @@
 
 
 static bool vc_call_check(const vc_call_options_t *o);
+static bool vc_call_check_gateway(const vc_call_options_t *o);
 static int vc_call_run(const vc_call_options_t *o);
+static bool vc_call_begin(vc_call_t *call, const vc_server_t *server,
+    int mode);
+static bool vc_call_join(vc_call_t *call, const vc_server_t *server,
+    int mode);
 static bool vc_call_prepare(vc_call_t *call);
 static void vc_call_finish(vc_call_t *call);
-static void vc_call_json(const vc_call_t *call, const vc_totals_t *total);
-static void vc_call_summary(const vc_call_t *call, const vc_totals_t *total);
+static void vc_call_report(const vc_call_t *call);
+static void vc_call_json(const vc_call_t *call, const vc_totals_t *total,
+    const vc_client_stats_t *stats);
+static void vc_call_summary(const vc_call_t *call, const vc_totals_t *total,
+    const vc_client_stats_t *stats);
 
 
 static const char  vc_call_notes[] =
+    "With --url it connects to a voice server directly, with a voice token.  "
+    "With\n--gateway it logs in as a bot does, with a user token, asks for the "
+    "channel, and\ngoes where the gateway sends it: moves and other voice "
+    "servers are followed, lost\nconnections resumed.  It ends with an error if "
+    "the server disconnects it.\n\n"
     "Without --play, --tone or --stamp it listens.  Without --seconds it ends "
     "with\nthe file that it plays, or on Ctrl-C.  Each packet that it plays "
     "carries the time\nit was sent in Opus padding, which decoders skip; "
@@ -40,7 +53,14 @@ static const char  vc_call_notes[] =
     "  mode ssrc         of this session\n"
     "  reconnects        websockets lost and resumed\n"
     "  silence_ms        longest gap in a speaker's stream, pauses that the\n"
-    "                    speaker announced by a silence frame left out\n\n"
+    "                    speaker announced by a silence frame left out\n"
+    "  moves servers rejoins gateway_resumes gateway_sessions   with "
+    "--gateway:\n"
+    "                    moves by others, voice servers told while in voice, "
+    "times\n"
+    "                    that it asked for its channel again, gateway "
+    "connections\n"
+    "                    lost and resumed, gateway sessions begun\n\n"
     "--record writes the first speaker to FILE and each other one to a file "
     "with the\nuser id before the ending: talk.wav, talk.502.wav.";
 
@@ -53,10 +73,12 @@ vc_cmd_call(int argc, char **argv)
 
     const vc_option_t  options[] = {
         VC_OPTION_URL(&o.conn),
+        { "gateway", VC_OPT_TEXT, &o.gateway, "URL", "main gateway, instead "
+          "of --url: wss://HOST[:PORT]/gateway", 0, 0 },
         VC_OPTION_CA(&o.conn),
         VC_OPTION_INSECURE(&o.conn),
-        { "token", VC_OPT_TEXT, &o.conn.token, "JWT", "voice token; the ids "
-          "come from it", 0, 0 },
+        { "token", VC_OPT_TEXT, &o.conn.token, "JWT", "voice token, the ids "
+          "come from it; with --gateway\na user token", 0, 0 },
         VC_OPTION_KEY(&o.conn),
         { "user", VC_OPT_ID, &o.conn.user, "ID", "user", 0, 0 },
         { "guild", VC_OPT_ID, &o.conn.guild, "ID", "guild", 0, 0 },
@@ -115,8 +137,9 @@ vc_cmd_call(int argc, char **argv)
 static bool
 vc_call_check(const vc_call_options_t *o)
 {
-    if (o->conn.url == NULL) {
-        vc_complain(VC_CALL_NAME, "expected --url wss://HOST[:PORT]");
+    if ((o->conn.url != NULL) == (o->gateway != NULL)) {
+        vc_complain(VC_CALL_NAME, "expected either --url wss://HOST[:PORT] or "
+                    "--gateway wss://HOST[:PORT]/PATH");
         return false;
     }
 
@@ -130,6 +153,10 @@ vc_call_check(const vc_call_options_t *o)
     {
         vc_complain(VC_CALL_NAME, "--key: expected --user, --guild and "
                     "--channel with it");
+        return false;
+    }
+
+    if (o->gateway != NULL && !vc_call_check_gateway(o)) {
         return false;
     }
 
@@ -157,14 +184,33 @@ vc_call_check(const vc_call_options_t *o)
 }
 
 
+static bool
+vc_call_check_gateway(const vc_call_options_t *o)
+{
+    if (o->conn.guild == 0 || o->conn.channel == 0) {
+        vc_complain(VC_CALL_NAME, "--gateway: expected --guild and --channel "
+                    "with it");
+        return false;
+    }
+
+    if (o->conn.session != NULL) {
+        vc_complain(VC_CALL_NAME, "--session \"%s\": with --gateway the "
+                    "session is the gateway's, expected none",
+                    o->conn.session);
+        return false;
+    }
+
+    return true;
+}
+
+
 static int
 vc_call_run(const vc_call_options_t *o)
 {
     int               mode;
     vc_call_t        *call;
     vc_server_t       server;
-    vc_totals_t       total;
-    vc_client_conf_t  conf;
+    vc_connection_t   conn;
 
     call = calloc(1, sizeof(vc_call_t));
     if (call == NULL) {
@@ -180,34 +226,23 @@ vc_call_run(const vc_call_options_t *o)
     call->options = o;
     call->failed = true;
 
-    if (!vc_connection_open(VC_CALL_NAME, &o->conn, &server)) {
+    conn = o->conn;
+    conn.url = o->gateway != NULL ? o->gateway : o->conn.url;
+
+    if (!vc_connection_open(VC_CALL_NAME, &conn, &server)) {
         free(call);
         return VC_EXIT_FAILED;
     }
 
-    if (vc_connection_session(VC_CALL_NAME, &o->conn, &server, &conf)
-        && vc_call_prepare(call))
-    {
+    if (vc_call_prepare(call) && vc_call_begin(call, &server, mode)) {
         call->failed = false;
-        conf.mode = mode;
-        conf.reports = true;
-
-        vc_client_start(&call->client, call->loop, &conf, &vc_call_handlers,
-                        call);
 
         while (!call->ended) {
             vc_loop_turn(call->loop, vc_now() + VC_SEC);
         }
 
         if (call->joined) {
-            vc_speakers_total(&call->speakers, call->stopped_at, &total);
-
-            if (o->json) {
-                vc_call_json(call, &total);
-
-            } else {
-                vc_call_summary(call, &total);
-            }
+            vc_call_report(call);
         }
     }
 
@@ -218,6 +253,71 @@ vc_call_run(const vc_call_options_t *o)
     free(call);
 
     return mode;
+}
+
+
+static bool
+vc_call_begin(vc_call_t *call, const vc_server_t *server, int mode)
+{
+    vc_client_conf_t          conf;
+    const vc_call_options_t  *o;
+
+    o = call->options;
+
+    if (o->gateway != NULL) {
+        return vc_call_join(call, server, mode);
+    }
+
+    if (!vc_connection_session(VC_CALL_NAME, &o->conn, server, &conf)) {
+        return false;
+    }
+
+    conf.mode = mode;
+    conf.reports = true;
+
+    call->client = &call->direct;
+    vc_client_start(&call->direct, call->loop, &conf, &vc_call_handlers,
+                    call);
+    return true;
+}
+
+
+static bool
+vc_call_join(vc_call_t *call, const vc_server_t *server, int mode)
+{
+    vc_join_conf_t            conf;
+    const vc_call_options_t  *o;
+
+    o = call->options;
+
+    memset(&conf, 0, sizeof(conf));
+    conf.gateway.server = server;
+    conf.gateway.token = o->conn.token;
+    conf.gateway.ca = o->conn.ca;
+    conf.gateway.insecure = o->conn.insecure;
+    conf.gateway.intents = VC_GATEWAY_INTENTS;
+
+    if (o->conn.key != NULL) {
+        if (!vc_connection_user(VC_CALL_NAME, &o->conn, o->milliseconds / 1000
+                                                        + VC_USER_TOKEN_TTL,
+                                call->token, sizeof(call->token)))
+        {
+            return false;
+        }
+
+        conf.gateway.token = call->token;
+    }
+
+    conf.voice.guild_id = o->conn.guild;
+    conf.voice.channel_id = o->conn.channel;
+    conf.voice.version = (int) o->conn.version;
+    conf.voice.mode = mode;
+    conf.voice.reports = true;
+
+    call->client = &call->join.voice;
+    vc_join_start(&call->join, call->loop, &conf, &vc_call_handlers, call);
+
+    return true;
 }
 
 
@@ -284,7 +384,8 @@ vc_call_finish(vc_call_t *call)
     vc_source_close(call->source);
 
     if (call->loop != NULL) {
-        vc_client_free(&call->client);
+        vc_client_free(&call->direct);
+        vc_join_free(&call->join);
         vc_timer_clear(call->loop, &call->frame_timer);
         vc_timer_clear(call->loop, &call->stop_timer);
         vc_interrupt_stop(&call->interrupt);
@@ -294,9 +395,34 @@ vc_call_finish(vc_call_t *call)
 
 
 static void
-vc_call_json(const vc_call_t *call, const vc_totals_t *total)
+vc_call_report(const vc_call_t *call)
 {
-    char  latency[128];
+    vc_totals_t        total;
+    vc_client_stats_t  stats;
+
+    vc_speakers_total(&call->speakers, call->stopped_at, &total);
+
+    stats = call->direct.stats;
+
+    if (call->options->gateway != NULL) {
+        vc_join_totals(&call->join, &stats);
+    }
+
+    if (call->options->json) {
+        vc_call_json(call, &total, &stats);
+
+    } else {
+        vc_call_summary(call, &total, &stats);
+    }
+}
+
+
+static void
+vc_call_json(const vc_call_t *call, const vc_totals_t *total,
+    const vc_client_stats_t *stats)
+{
+    char              latency[128];
+    const vc_join_t  *join;
 
     vc_histogram_json(&call->speakers.latency, latency, sizeof(latency));
 
@@ -304,31 +430,40 @@ vc_call_json(const vc_call_t *call, const vc_totals_t *total)
            ",\"duplicated\":%" PRIu64 ",\"reordered\":%" PRIu64 ",\"late\":%"
            PRIu64 ",\"latency_ms\":%s,\"handshake_bytes\":%" PRIu64
            ",\"mode\":\"%s\",\"ssrc\":%u,\"reconnects\":%" PRIu64
-           ",\"silence_ms\":%" PRIu64 ",\"undecryptable\":%" PRIu64
-           "}\n",
-           call->client.stats.sent, total->received, total->lost,
-           total->duplicated, total->reordered, total->late, latency,
-           call->client.stats.handshake_bytes,
-           voice_mode_name(call->client.mode), call->client.ssrc,
-           call->client.stats.reconnects, total->gap / VC_MS,
-           call->client.stats.undecryptable);
+           ",\"silence_ms\":%" PRIu64 ",\"undecryptable\":%" PRIu64,
+           stats->sent, total->received, total->lost, total->duplicated,
+           total->reordered, total->late, latency, stats->handshake_bytes,
+           voice_mode_name(call->mode), call->ssrc, stats->reconnects,
+           total->gap / VC_MS, stats->undecryptable);
+
+    if (call->options->gateway != NULL) {
+        join = &call->join;
+
+        printf(",\"moves\":%" PRIu64 ",\"servers\":%" PRIu64 ",\"rejoins\":%"
+               PRIu64 ",\"gateway_resumes\":%" PRIu64 ",\"gateway_sessions\":%"
+               PRIu64, join->stats.moves, join->stats.servers,
+               join->stats.rejoins, join->gateway.resumes,
+               join->gateway.sessions);
+    }
+
+    printf("}\n");
 }
 
 
 static void
-vc_call_summary(const vc_call_t *call, const vc_totals_t *total)
+vc_call_summary(const vc_call_t *call, const vc_totals_t *total,
+    const vc_client_stats_t *stats)
 {
-    char                      latency[128];
-    size_t                    i;
-    const vc_speaker_t       *sp;
-    const vc_histogram_t     *h;
-    const vc_client_stats_t  *stats;
+    char                   latency[128];
+    size_t                 i;
+    const vc_join_t       *join;
+    const vc_speaker_t    *sp;
+    const vc_histogram_t  *h;
 
     h = &call->speakers.latency;
-    stats = &call->client.stats;
 
-    printf("mode        %s, ssrc %u\n", voice_mode_name(call->client.mode),
-           call->client.ssrc);
+    printf("mode        %s, ssrc %u\n", voice_mode_name(call->mode),
+           call->ssrc);
     printf("sent        %" PRIu64 " packets\n", stats->sent);
     printf("received    %" PRIu64 ", lost %" PRIu64 ", duplicated %" PRIu64
            ", reordered %" PRIu64 ", late %" PRIu64 ", undecryptable %" PRIu64
@@ -343,6 +478,16 @@ vc_call_summary(const vc_call_t *call, const vc_totals_t *total)
     printf("longest gap %.1f ms\n", (double) total->gap / 1e6);
     printf("handshake   %" PRIu64 " bytes, reconnects %" PRIu64 "\n",
            stats->handshake_bytes, stats->reconnects);
+
+    if (call->options->gateway != NULL) {
+        join = &call->join;
+
+        printf("gateway     %" PRIu64 " sessions, %" PRIu64 " resumes; moved %"
+               PRIu64 " times, %" PRIu64 " other voice servers, asked again %"
+               PRIu64 " times\n", join->gateway.sessions,
+               join->gateway.resumes, join->stats.moves, join->stats.servers,
+               join->stats.rejoins);
+    }
 
     for (i = 0; i < call->speakers.n; i++) {
         sp = call->speakers.list[i];

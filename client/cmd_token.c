@@ -16,6 +16,7 @@
 
 static int vc_token_user(int argc, char **argv);
 static int vc_token_voice(int argc, char **argv);
+static int vc_token_platform(int argc, char **argv);
 static int vc_token_print(const char *name, voice_err_t err,
     const char *jwt);
 
@@ -31,17 +32,24 @@ vc_cmd_token(int argc, char **argv)
         return vc_token_voice(argc - 1, argv + 1);
     }
 
+    if (argc > 0 && strcmp(argv[0], "platform") == 0) {
+        return vc_token_platform(argc - 1, argv + 1);
+    }
+
     if (argc > 0
         && (strcmp(argv[0], "--help") == 0 || strcmp(argv[0], "-h") == 0))
     {
-        printf("Usage: voicectl token user|voice [options]\n\n"
-               "  user   what a client library takes as its bot token\n"
-               "  voice  what admits one user to one voice channel\n\n"
+        printf("Usage: voicectl token user|voice|platform [options]\n\n"
+               "  user      what a client library takes as its bot token\n"
+               "  voice     what admits one user to one voice channel\n"
+               "  platform  what lets its bearer manage guilds and all who "
+               "are in voice\n\n"
                "\"voicectl token user --help\" lists the options of one.\n");
         return VC_EXIT_OK;
     }
 
-    vc_complain("token", "\"%s\": expected \"user\" or \"voice\"",
+    vc_complain("token", "\"%s\": expected \"user\", \"voice\" or "
+                "\"platform\"",
                 argc > 0 ? argv[0] : "");
     return VC_EXIT_USAGE;
 }
@@ -211,12 +219,60 @@ vc_token_voice(int argc, char **argv)
 
 
 static int
+vc_token_platform(int argc, char **argv)
+{
+    char                jwt[VOICE_TOKEN_MAX + 1];
+    uint64_t            ttl;
+    vc_parse_t          rc;
+    voice_err_t         err;
+    vc_connection_t     conn;
+    voice_token_keys_t  keys;
+
+    const vc_option_t  options[] = {
+        VC_OPTION_KEY(&conn),
+        { "ttl", VC_OPT_TIME, &ttl, "TIME", "how long it is valid, default "
+          "1h; 0: for ever", 0, VC_TTL_MAX }
+    };
+
+    const vc_command_t  cmd = {
+        "token platform",
+        "Signs a token for /api/v1 with a key that the server has as\n"
+        "voice_platform_key, and prints it alone.",
+        NULL, options, sizeof(options) / sizeof(options[0])
+    };
+
+    memset(&conn, 0, sizeof(conn));
+    ttl = 3600 * 1000;
+
+    rc = vc_options_parse(&cmd, argc, argv);
+    if (rc != VC_PARSE_OK) {
+        return rc == VC_PARSE_HELP ? VC_EXIT_OK : VC_EXIT_USAGE;
+    }
+
+    if (conn.key == NULL) {
+        vc_complain(cmd.name, "expected --key FILE");
+        return VC_EXIT_USAGE;
+    }
+
+    if (!vc_keys_load(cmd.name, conn.key, &keys)) {
+        return VC_EXIT_FAILED;
+    }
+
+    err = voice_platform_token_sign(&keys, ttl != 0
+                                    ? (int64_t) time(NULL)
+                                      + (int64_t) (ttl / 1000)
+                                    : 0, jwt, sizeof(jwt));
+    voice_token_keys_free(&keys);
+
+    return vc_token_print(cmd.name, err, jwt);
+}
+
+
+static int
 vc_token_print(const char *name, voice_err_t err, const char *jwt)
 {
     if (err != VOICE_OK) {
-        vc_complain(name, "signing failed (%s)%s", voice_err_name(err),
-                    err == VOICE_E_STATE ? ": expected a secret or a private "
-                                           "key, not a public one" : "");
+        vc_sign_complain(name, err);
         return VC_EXIT_FAILED;
     }
 

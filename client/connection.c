@@ -17,7 +17,7 @@
 #define VC_KEY_FILE_MAX   65536
 
 
-static bool vc_token_claims(const char *jwt, vc_client_conf_t *conf);
+static bool vc_token_ids(const char *jwt, vc_client_conf_t *conf);
 static void vc_claim_id(const json_t *claims, const char *name,
     uint64_t *id);
 
@@ -98,7 +98,7 @@ vc_connection_session(const char *name, const vc_connection_t *conn,
 
     if (conn->token != NULL) {
         if (strlen(conn->token) >= sizeof(conf->token)
-            || !vc_token_claims(conn->token, conf))
+            || !vc_token_ids(conn->token, conf))
         {
             vc_complain(name, "--token \"%.16s...\": expected a JSON web token "
                         "of at most %d characters", conn->token,
@@ -161,9 +161,7 @@ vc_connection_sign(const char *name, const voice_token_keys_t *keys,
     err = voice_token_sign(keys, &token, conf->token, sizeof(conf->token));
 
     if (err != VOICE_OK) {
-        vc_complain(name, "--key: signing failed (%s)%s", voice_err_name(err),
-                    err == VOICE_E_STATE ? ": expected a secret or a private "
-                                           "key, not a public one" : "");
+        vc_sign_complain(name, err);
         return false;
     }
 
@@ -171,14 +169,52 @@ vc_connection_sign(const char *name, const voice_token_keys_t *keys,
 }
 
 
-/* Not verified: that is the server's business. */
-static bool
-vc_token_claims(const char *jwt, vc_client_conf_t *conf)
+void
+vc_sign_complain(const char *name, voice_err_t err)
 {
-    char         text[VOICE_TOKEN_MAX];
+    vc_complain(name, "--key: signing failed (%s)%s", voice_err_name(err),
+                err == VOICE_E_STATE ? ": expected a secret or a private key, "
+                                       "not a public one" : "");
+}
+
+
+bool
+vc_connection_user(const char *name, const vc_connection_t *conn,
+    uint64_t ttl, char *jwt, size_t size)
+{
+    voice_err_t         err;
+    voice_token_keys_t  keys;
+    voice_user_token_t  token;
+
+    if (!vc_keys_load(name, conn->key, &keys)) {
+        return false;
+    }
+
+    memset(&token, 0, sizeof(token));
+    token.user_id = conn->user;
+    token.guild_id[0] = conn->guild;
+    token.nguilds = 1;
+    token.expires = (int64_t) time(NULL) + (int64_t) ttl;
+
+    err = voice_user_token_sign(&keys, &token, jwt, size);
+    voice_token_keys_free(&keys);
+
+    if (err != VOICE_OK) {
+        vc_sign_complain(name, err);
+        return false;
+    }
+
+    return true;
+}
+
+
+json_t *
+vc_token_claims(const char *jwt)
+{
+    char         text[VOICE_USER_TOKEN_MAX];
     json_t      *claims;
     size_t       len;
-    const char  *part, *end, *sid;
+    const char  *part, *end;
 
     part = strchr(jwt, '.');
     end = part != NULL ? strchr(part + 1, '.') : NULL;
@@ -188,12 +224,28 @@ vc_token_claims(const char *jwt, vc_client_conf_t *conf)
                              (size_t) (end - part - 1), NULL, &len, NULL,
                              sodium_base64_VARIANT_URLSAFE_NO_PADDING) != 0)
     {
-        return false;
+        return NULL;
     }
 
     claims = json_loadb(text, len, 0, NULL);
+
     if (!json_is_object(claims)) {
         json_decref(claims);
+        return NULL;
+    }
+
+    return claims;
+}
+
+
+static bool
+vc_token_ids(const char *jwt, vc_client_conf_t *conf)
+{
+    json_t      *claims;
+    const char  *sid;
+
+    claims = vc_token_claims(jwt);
+    if (claims == NULL) {
         return false;
     }
 

@@ -16,9 +16,14 @@
 
 #include "voice_token.h"
 
+#include <jansson.h>
+
 
 /* a token that is signed for one join lives so long, seconds */
-#define VC_TOKEN_TTL   60
+#define VC_TOKEN_TTL        60
+
+/* and one of a user for a gateway, which looks again on each resume */
+#define VC_USER_TOKEN_TTL   86400
 
 
 typedef struct {
@@ -58,6 +63,12 @@ typedef struct {
 bool vc_keys_load(const char *name, const char *path,
     voice_token_keys_t *keys);
 
+/* The claims of a token, not verified; NULL if it is none. */
+json_t *vc_token_claims(const char *jwt);
+
+/* Says why a token could not be signed. */
+void vc_sign_complain(const char *name, voice_err_t err);
+
 /* --url, --ca and --insecure into a server that can be connected to. */
 bool vc_connection_open(const char *name, const vc_connection_t *conn,
     vc_server_t *server);
@@ -72,6 +83,10 @@ bool vc_connection_session(const char *name, const vc_connection_t *conn,
 /* conf->token, for the other fields of conf and that many seconds */
 bool vc_connection_sign(const char *name, const voice_token_keys_t *keys,
     vc_client_conf_t *conf, int64_t ttl);
+
+/* A user token of --key for --user, who may see --guild. */
+bool vc_connection_user(const char *name, const vc_connection_t *conn,
+    uint64_t ttl, char *jwt, size_t size);
 
 /* The name of --mode; NULL: the server's first. */
 bool vc_connection_mode(const char *name, const char *mode, int *out);

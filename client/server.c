@@ -217,3 +217,20 @@ vc_server_close(vc_server_t *server)
     server->addresses = NULL;
     server->ctx = NULL;
 }
+
+
+bool
+vc_server_same(const vc_server_t *a, const vc_server_t *b)
+{
+    size_t  alen, blen;
+
+    alen = strlen(a->path);
+    blen = strlen(b->path);
+
+    alen -= (alen != 0 && a->path[alen - 1] == '/');
+    blen -= (blen != 0 && b->path[blen - 1] == '/');
+
+    return a->tls == b->tls && strcmp(a->host, b->host) == 0
+           && strcmp(a->port, b->port) == 0 && alen == blen
+           && strncmp(a->path, b->path, alen) == 0;
+}

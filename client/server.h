@@ -46,5 +46,11 @@ bool vc_server_open(vc_server_t *server, const char *ca, bool insecure,
 
 void vc_server_close(vc_server_t *server);
 
+/*
+ * Whether both URLs name one place; a slash at the end of the path makes no
+ * difference.
+ */
+bool vc_server_same(const vc_server_t *a, const vc_server_t *b);
+
 
 #endif /* _VC_SERVER_H_INCLUDED_ */

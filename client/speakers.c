@@ -47,6 +47,17 @@ vc_speakers_left(vc_speakers_t *s, uint64_t user)
 }
 
 
+void
+vc_speakers_gone(vc_speakers_t *s)
+{
+    size_t  i;
+
+    for (i = 0; i < s->n; i++) {
+        vc_playout_stop(&s->list[i]->playout);
+    }
+}
+
+
 static vc_speaker_t *
 vc_speakers_get(vc_speakers_t *s, uint32_t ssrc)
 {

@@ -56,6 +56,9 @@ typedef struct {
 void vc_speakers_name(vc_speakers_t *s, uint64_t user, uint32_t ssrc);
 void vc_speakers_left(vc_speakers_t *s, uint64_t user);
 
+/* We are elsewhere: nothing more is expected of anybody. */
+void vc_speakers_gone(vc_speakers_t *s);
+
 void vc_speakers_media(vc_speakers_t *s, const vc_media_t *media);
 
 /* now: when we stopped listening */

@@ -542,6 +542,7 @@ vc_client_closed(void *data, int code, const char *reason)
     vc_client_t  *c = data;
 
     c->linked = false;
+    c->close_code = code;
 
     if (c->state == VC_CLIENT_LEAVING) {
         c->end_at = vc_now();
@@ -617,6 +618,10 @@ vc_client_lost(vc_client_t *c, const char *why)
     if (c->handlers->note != NULL) {
         snprintf(text, sizeof(text), "%s; resuming", why);
         c->handlers->note(c->data, text);
+    }
+
+    if (c->handlers->lost != NULL) {
+        c->handlers->lost(c->data);
     }
 }
 

@@ -69,6 +69,9 @@ typedef struct {
     /* something worth a line in a verbose log */
     void  (*note)(void *data, const char *text);
 
+    /* the websocket is away; the session tries to resume */
+    void  (*lost)(void *data);
+
     /* the last call; error is NULL after vc_client_leave() */
     void  (*ended)(void *data, const char *error);
 } vc_client_handlers_t;
@@ -105,6 +108,7 @@ typedef struct {
     vc_client_stats_t             stats;
     char                          error[VC_ERROR_MAX];
     bool                          failed;        /* error is set */
+    int                           close_code;    /* the last one, 0: none */
 
     /* signalling */
     vc_ws_t                       ws;

@@ -279,7 +279,10 @@ vc_ws_begin(vc_ws_t *ws)
     wslay_event_config_set_max_recv_msg_length(ws->wslay, VC_WS_MESSAGE_MAX);
 
     ws->state = VC_WS_OPEN;
-    ws->handlers->open(ws->data);
+
+    if (ws->handlers->open != NULL) {
+        ws->handlers->open(ws->data);
+    }
 
     return ws->state == VC_WS_OPEN;
 }

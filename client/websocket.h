@@ -16,11 +16,13 @@
 
 
 #define VC_WS_HTTP_MAX      4096
-#define VC_WS_MESSAGE_MAX   (1024 * 1024)
+
+/* a guild of a hundred thousand members in one message */
+#define VC_WS_MESSAGE_MAX   (64 * 1024 * 1024)
 
 
 typedef struct {
-    void  (*open)(void *data);
+    void  (*open)(void *data);     /* or NULL */
 
     /* may send and close, must not stop */
     void  (*text)(void *data, const char *text, size_t len);
