@@ -107,6 +107,9 @@ static const ngx_http_voice_route_t  ngx_http_voice_platform_routes[] = {
     { NGX_HTTP_GET, "guilds/{g}/voice-states", NGX_HTTP_VOICE_API_PLATFORM, 0,
       ngx_http_voice_platform_states },
 
+    { NGX_HTTP_GET, "guilds/{g}/voice-states/{u}", NGX_HTTP_VOICE_API_PLATFORM,
+      0, ngx_http_voice_api_state },
+
     { NGX_HTTP_PATCH, "guilds/{g}/members/{u}", NGX_HTTP_VOICE_API_PLATFORM, 1,
       ngx_http_voice_api_member_patch },
 
@@ -296,48 +299,96 @@ ngx_http_voice_api_limited(ngx_http_voice_api_t *api)
 }
 
 
-void
-ngx_http_voice_api_log(ngx_http_voice_api_t *api, const char *what,
-    uint64_t user_id, uint64_t channel_id)
+ngx_str_t *
+ngx_http_voice_api_header_in(ngx_http_request_t *r, const char *name)
 {
-    size_t            i, len;
-    u_char            reason[NGX_HTTP_VOICE_API_REASON];
-    ngx_uint_t        k;
+    size_t            len;
+    ngx_uint_t        i;
     ngx_list_part_t  *part;
     ngx_table_elt_t  *h;
 
-    len = 0;
-    part = &api->request->headers_in.headers.part;
+    len = ngx_strlen(name);
 
-    for ( /* void */ ; part != NULL; part = part->next) {
+    for (part = &r->headers_in.headers.part; part != NULL; part = part->next) {
         h = part->elts;
 
-        for (k = 0; k < part->nelts; k++) {
-            if (h[k].key.len != sizeof("X-Audit-Log-Reason") - 1
-                || ngx_strncasecmp(h[k].key.data,
-                                   (u_char *) "X-Audit-Log-Reason",
-                                   h[k].key.len)
-                   != 0)
+        for (i = 0; i < part->nelts; i++) {
+            if (h[i].key.len == len
+                && ngx_strncasecmp(h[i].key.data, (u_char *) name, len) == 0)
             {
-                continue;
-            }
-
-            len = ngx_min(h[k].value.len, sizeof(reason));
-
-            for (i = 0; i < len; i++) {
-                reason[i] = (h[k].value.data[i] >= 0x20
-                             && h[k].value.data[i] != 0x7f)
-                            ? h[k].value.data[i] : '?';
+                return &h[i].value;
             }
         }
     }
 
+    return NULL;
+}
+
+
+/*
+ * Why, as the caller says, who has percent-encoded it.  It can't get out of
+ * its quotes or its line, and does nothing to a terminal that shows it.
+ */
+
+static void
+ngx_http_voice_api_reason(ngx_http_voice_api_t *api, ngx_str_t *reason)
+{
+    size_t      i;
+    u_char     *dst, *src;
+    ngx_str_t  *value;
+
+    ngx_str_null(reason);
+
+    value = ngx_http_voice_api_header_in(api->request, "X-Audit-Log-Reason");
+
+    if (value == NULL) {
+        return;
+    }
+
+    dst = ngx_pnalloc(api->request->pool, value->len);
+    if (dst == NULL) {
+        return;
+    }
+
+    reason->data = dst;
+    src = value->data;
+    ngx_unescape_uri(&dst, &src, value->len, 0);
+    reason->len = ngx_min((size_t) (dst - reason->data),
+                          NGX_HTTP_VOICE_API_REASON);
+
+    for (i = 0; i < reason->len; i++) {
+        dst = &reason->data[i];
+
+        if (*dst < 0x20 || *dst == 0x7f) {
+            *dst = '?';
+
+        } else if (*dst == '"') {
+            *dst = '\'';
+
+        /* U+0080 to U+009F: control characters, too */
+
+        } else if (i != 0 && dst[-1] == 0xc2 && *dst >= 0x80 && *dst < 0xa0) {
+            dst[-1] = '?';
+            *dst = '?';
+        }
+    }
+}
+
+
+void
+ngx_http_voice_api_log(ngx_http_voice_api_t *api, const char *what,
+    uint64_t user_id, uint64_t channel_id)
+{
+    ngx_str_t  reason;
+
+    ngx_http_voice_api_reason(api, &reason);
+
     ngx_log_error(NGX_LOG_INFO, api->log, 0,
                   "voice user %uL of guild %uL is %s, channel %uL, by %s %uL, "
-                  "reason: \"%*s\"", user_id, api->guild_id, what, channel_id,
+                  "reason: \"%V\"", user_id, api->guild_id, what, channel_id,
                   api->token != NULL ? "user" : "platform",
                   api->token != NULL ? api->token->user_id : (uint64_t) 0,
-                  len, reason);
+                  &reason);
 }
 
 

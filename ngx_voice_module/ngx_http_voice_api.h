@@ -86,6 +86,10 @@ void ngx_http_voice_api_field(ngx_http_voice_api_t *api, const char *pointer,
  */
 ngx_int_t ngx_http_voice_api_guild(ngx_http_voice_api_t *api);
 
+/* The value of a header of the request, or NULL. */
+ngx_str_t *ngx_http_voice_api_header_in(ngx_http_request_t *r,
+    const char *name);
+
 /* As NGX_LOG_INFO, with the reason that the caller gives. */
 void ngx_http_voice_api_log(ngx_http_voice_api_t *api, const char *what,
     uint64_t user_id, uint64_t channel_id);

@@ -349,7 +349,7 @@ ngx_http_voice_api_state(ngx_http_voice_api_t *api)
 
     /* a channel that the caller can't see has nobody in it */
 
-    if (api->user_id != api->token->user_id
+    if (api->token != NULL && api->user_id != api->token->user_id
         && (channel == NULL
             || !(voice_permission_channel(api->guild, channel,
                                           api->self.member)

@@ -423,31 +423,6 @@ ngx_http_voice_stream_last(ngx_http_voice_stream_t *st, ngx_str_t *value)
 }
 
 
-static ngx_str_t *
-ngx_http_voice_stream_last_id(ngx_http_request_t *r)
-{
-    ngx_uint_t        i;
-    ngx_list_part_t  *part;
-    ngx_table_elt_t  *h;
-
-    for (part = &r->headers_in.headers.part; part != NULL; part = part->next) {
-        h = part->elts;
-
-        for (i = 0; i < part->nelts; i++) {
-            if (h[i].key.len == sizeof("Last-Event-ID") - 1
-                && ngx_strncasecmp(h[i].key.data, (u_char *) "Last-Event-ID",
-                                   h[i].key.len)
-                   == 0)
-            {
-                return &h[i].value;
-            }
-        }
-    }
-
-    return NULL;
-}
-
-
 /* NGX_OK, or the request is answered. */
 
 static ngx_int_t
@@ -541,7 +516,7 @@ ngx_http_voice_stream_open(ngx_http_voice_api_t *api)
     voice_buf_growing(&st->text, NULL, 1024 * 1024);
     voice_buf_puts(&st->text, ": voice events\n\n");
 
-    last = ngx_http_voice_stream_last_id(r);
+    last = ngx_http_voice_api_header_in(r, "Last-Event-ID");
 
     if (last != NULL && ngx_http_voice_stream_last(st, last) != NGX_OK) {
         ngx_http_voice_stream_reset(st);
