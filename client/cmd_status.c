@@ -5,29 +5,17 @@
 
 #include "commands.h"
 #include "connection.h"
+#include "http.h"
 
-#include <curl/curl.h>
 #include <jansson.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 
-#define VC_STATUS_MAX       (64 * 1024 * 1024)
-#define VC_STATUS_TIMEOUT   10
 #define VC_STATUS_COLUMN    32
 
 
-typedef struct {
-    char    *data;
-    size_t   len;
-} vc_body_t;
-
-
 static json_t *vc_status_fetch(const char *name, const vc_connection_t *conn);
-static json_t *vc_status_body(const char *name, const char *url, long code,
-    const vc_body_t *body);
-static size_t vc_status_write(char *data, size_t size, size_t n, void *ctx);
 static void vc_status_print(const json_t *value, int depth);
 static void vc_status_member(const char *key, const json_t *value,
     int depth);
@@ -95,106 +83,33 @@ vc_cmd_status(int argc, char **argv)
 static json_t *
 vc_status_fetch(const char *name, const vc_connection_t *conn)
 {
-    char       error[CURL_ERROR_SIZE];
-    CURL      *curl;
-    long       status;
-    json_t    *root;
-    CURLcode   rc;
-    vc_body_t  body;
+    json_t             *root;
+    vc_http_answer_t    answer;
+    vc_http_request_t   req;
 
-    curl = curl_easy_init();
-    if (curl == NULL) {
-        vc_complain(name, "out of memory");
+    memset(&req, 0, sizeof(req));
+    req.method = "GET";
+    req.url = conn->url;
+    req.ca = conn->ca;
+    req.insecure = conn->insecure;
+
+    if (!vc_http(name, &req, &answer)) {
         return NULL;
     }
 
-    error[0] = '\0';
-    memset(&body, 0, sizeof(body));
-
-    curl_easy_setopt(curl, CURLOPT_URL, conn->url);
-    curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
-    curl_easy_setopt(curl, CURLOPT_TIMEOUT, (long) VC_STATUS_TIMEOUT);
-    curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, error);
-    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, vc_status_write);
-    curl_easy_setopt(curl, CURLOPT_WRITEDATA, &body);
-
-    if (conn->ca != NULL) {
-        curl_easy_setopt(curl, CURLOPT_CAINFO, conn->ca);
-    }
-
-    if (conn->insecure) {
-        curl_easy_setopt(curl, CURLOPT_SSL_VERIFYPEER, 0L);
-        curl_easy_setopt(curl, CURLOPT_SSL_VERIFYHOST, 0L);
-    }
-
-    rc = curl_easy_perform(curl);
     root = NULL;
 
-    if (rc != CURLE_OK) {
-        vc_complain(name, "--url \"%s\": %s", conn->url,
-                    error[0] != '\0' ? error : curl_easy_strerror(rc));
+    if (answer.status != 200) {
+        vc_complain(name, "--url \"%s\": the server answered with HTTP status "
+                    "%ld, expected 200", conn->url, answer.status);
 
     } else {
-        status = 0;
-        curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
-        root = vc_status_body(name, conn->url, status, &body);
+        root = vc_http_json(name, conn->url, &answer);
     }
 
-    curl_easy_cleanup(curl);
-    free(body.data);
+    vc_http_free(&answer);
 
     return root;
-}
-
-
-static json_t *
-vc_status_body(const char *name, const char *url, long code,
-    const vc_body_t *body)
-{
-    json_t        *root;
-    json_error_t   error;
-
-    if (code != 200) {
-        vc_complain(name, "--url \"%s\": the server answered with HTTP status "
-                    "%ld, expected 200", url, code);
-        return NULL;
-    }
-
-    root = body->len != 0 ? json_loadb(body->data, body->len, 0, &error)
-                          : NULL;
-
-    if (root == NULL) {
-        vc_complain(name, "--url \"%s\": expected JSON: %s", url,
-                    body->len != 0 ? error.text : "the answer is empty");
-    }
-
-    return root;
-}
-
-
-static size_t
-vc_status_write(char *data, size_t size, size_t n, void *ctx)
-{
-    char       *p;
-    vc_body_t  *body = ctx;
-
-    n *= size;
-
-    if (n == 0 || n > VC_STATUS_MAX - body->len) {
-        return 0;
-    }
-
-    p = realloc(body->data, body->len + n);
-    if (p == NULL) {
-        return 0;
-    }
-
-    memcpy(p + body->len, data, n);
-    body->data = p;
-    body->len += n;
-
-    return n;
 }
 
 

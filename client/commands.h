@@ -13,6 +13,13 @@
 int vc_cmd_token(int argc, char **argv);
 int vc_cmd_call(int argc, char **argv);
 int vc_cmd_load(int argc, char **argv);
+int vc_cmd_mute(int argc, char **argv);
+int vc_cmd_unmute(int argc, char **argv);
+int vc_cmd_deafen(int argc, char **argv);
+int vc_cmd_undeafen(int argc, char **argv);
+int vc_cmd_move(int argc, char **argv);
+int vc_cmd_kick(int argc, char **argv);
+int vc_cmd_states(int argc, char **argv);
 int vc_cmd_status(int argc, char **argv);
 int vc_cmd_zone(int argc, char **argv);
 

@@ -21,9 +21,16 @@ static const struct {
     int        (*run)(int argc, char **argv);
     const char  *summary;
 } commands[] = {
-    { "token", vc_cmd_token, "sign a user token or a voice token" },
+    { "token", vc_cmd_token, "sign a token: user, voice or platform" },
     { "call", vc_cmd_call, "join a voice channel, play and record, measure" },
     { "load", vc_cmd_load, "many participants at once, every packet counted" },
+    { "mute", vc_cmd_mute, "mute a user in voice" },
+    { "unmute", vc_cmd_unmute, "take a mute back" },
+    { "deafen", vc_cmd_deafen, "deafen a user in voice" },
+    { "undeafen", vc_cmd_undeafen, "take a deafening back" },
+    { "move", vc_cmd_move, "move a user to another voice channel" },
+    { "kick", vc_cmd_kick, "disconnect a user from voice" },
+    { "states", vc_cmd_states, "show who is in voice in a guild" },
     { "status", vc_cmd_status, "show what a voice server says about itself" },
     { "zone", vc_cmd_zone, "check the shared memory of a voice server" }
 };
