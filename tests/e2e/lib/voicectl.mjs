@@ -42,6 +42,11 @@ export function voicectl(...args) {
         pid: child.pid,
         kill: (signal) => child.kill(signal),
 
+        /* what it has said so far */
+        get stderr() {
+            return out.stderr;
+        },
+
         /* The statistics; anything but success throws. */
         async json(ms = 60000) {
             let r;

@@ -1,0 +1,679 @@
+/*
+ * Copyright (C) ngx-voice contributors
+ *
+ * Who comes by the gateway, with voicectl, and what moderators do to them,
+ * with voicectl, too: each act is seen in the media.
+ */
+
+import assert from 'node:assert/strict';
+import net from 'node:net';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { once } from 'node:events';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+
+import { Member, newUser } from './lib/member.mjs';
+import { Nginx } from './lib/nginx.mjs';
+import { newKey, signToken } from './lib/token.mjs';
+import { voicectl } from './lib/voicectl.mjs';
+import { until } from './lib/wait.mjs';
+import { WebSocketClient } from './lib/websocket.mjs';
+
+
+const GUILD = '1000';
+const LOUNGE = '2000';
+const STUDIO = '2001';
+const SECRET = '2002';
+const STAGE = '2003';
+const TINY = '2004';
+
+const VIEW = 1n << 10n;
+const CONNECT = 1n << 20n;
+const SPEAK = 1n << 21n;
+const MUTE = 1n << 22n;
+const DEAFEN = 1n << 23n;
+const MOVE = 1n << 24n;
+
+const MODERATOR = '9001';
+const MODERATORS = '3000';
+const NOBODY = '9002';
+
+
+const guild = () => ({
+    id: GUILD, name: 'Guild', owner_id: '1',
+    roles: [
+        { id: GUILD, name: '@everyone',
+            permissions: String(VIEW | CONNECT | SPEAK) },
+        { id: MODERATORS, name: 'moderators',
+            permissions: String(MUTE | DEAFEN | MOVE) }
+    ],
+    channels: [
+        { id: LOUNGE, name: 'Lounge', type: 2 },
+        { id: STUDIO, name: 'Studio', type: 2 },
+        { id: SECRET, name: 'Secret', type: 2, permission_overwrites: [
+            { id: GUILD, type: 0, allow: '0', deny: String(CONNECT) },
+            { id: MODERATORS, type: 0, allow: String(CONNECT), deny: '0' }
+        ] },
+        { id: STAGE, name: 'Stage', type: 13 },
+        { id: TINY, name: 'Tiny', type: 2, user_limit: 1 }
+    ],
+    members: [
+        { user: { id: MODERATOR, username: 'moderator' },
+            roles: [MODERATORS] },
+        { user: { id: NOBODY, username: 'nobody' }, roles: [] }
+    ]
+});
+
+
+let dir;
+let nginx;
+let platformKey;
+
+before(async () => {
+    dir = mkdtempSync(join(tmpdir(), 'ngx-voice-admin-'));
+    platformKey = newKey();
+    writeFileSync(join(dir, 'guilds.json'),
+        JSON.stringify({ guilds: [guild()] }));
+    writeFileSync(join(dir, 'platform.key'), `${platformKey}\n`);
+    nginx = await Nginx.start({ workers: 2, allow: [/exited on signal 9/],
+        http: `voice_guilds ${dir}/guilds.json;`
+            + `voice_platform_key ${dir}/platform.key;`,
+        server: 'location /gateway { voice_gateway; }'
+            + ' location /api/ { voice_api; }' });
+});
+
+after(async () => {
+    await nginx?.stop();
+    rmSync(dir, { recursive: true, force: true });
+});
+
+
+const userToken = (user, claims = {}) => signToken(nginx.key, {
+    sub: user, name: `user ${user}`, guilds: [GUILD],
+    exp: Math.floor(Date.now() / 1000) + 600, ...claims });
+
+const platformToken = () => signToken(platformKey, { scope: 'platform',
+    exp: Math.floor(Date.now() / 1000) + 600 });
+
+
+/* A command of moderation; how: as whom. */
+async function act(verb, user, { channel, reason,
+    how = ['--key', join(dir, 'platform.key')] } = {})
+{
+    return voicectl(verb, '--url', `https://${nginx.endpoint}/api`, '--ca',
+        nginx.cert, ...how, '--guild', GUILD, '--user', user,
+        ...channel ? ['--channel', channel] : [],
+        ...reason ? ['--reason', reason] : []).ended;
+}
+
+async function done(verb, user, options) {
+    const r = await act(verb, user, options);
+
+    assert.equal(r.code, 0, r.stderr);
+}
+
+const moderator = () => ['--token', userToken(MODERATOR)];
+
+
+/* REST as a platform, or with another token. */
+async function rest(method, path, { token = platformToken(), body,
+    version = 'v1', headers = {} } = {})
+{
+    const r = await fetch(`http://127.0.0.1:${nginx.http}/api/${version}/`
+        + path, { method, headers: { Authorization: `Bot ${token}`,
+        ...body ? { 'Content-Type': 'application/json' } : {}, ...headers },
+    body: body ? JSON.stringify(body) : undefined });
+    const text = await r.text();
+
+    return { status: r.status, body: text ? JSON.parse(text) : null };
+}
+
+const stateOf = async (user) => (await rest('GET',
+    `guilds/${GUILD}/voice-states/${user}`)).body;
+
+
+/*
+ * A user of the gateway, in voice as a Member: what it says and hears is
+ * counted packet by packet.
+ */
+class Guest {
+    static async join(channel, { user = newUser() } = {}) {
+        const g = new Guest();
+
+        g.user = user;
+        g.channel = channel;
+        await g.connect();
+        await g.enter();
+
+        return g;
+    }
+
+    async connect() {
+        this.ws = await WebSocketClient.connect({ host: '127.0.0.1',
+            path: '/gateway/?v=10&encoding=json', port: nginx.http,
+            ca: null });
+        this.ws.json({ op: 2, d: { token: userToken(this.user),
+            intents: 129, properties: {} } });
+        this.ready = await this.event('READY');
+        await this.event('GUILD_CREATE');
+    }
+
+    get events() {
+        return this.ws.inbox.all.map((m) => JSON.parse(m.data));
+    }
+
+    async event(name, fits = () => true, from = 0) {
+        const message = await this.ws.inbox.find((m) => {
+            const { t, d } = JSON.parse(m.data);
+
+            return t === name && fits(d);
+        }, { from, what: name });
+
+        return JSON.parse(message.data).d;
+    }
+
+    /* Op 4 and all that follows. */
+    async enter(channel = this.channel) {
+        const from = this.ws.inbox.all.length;
+
+        this.channel = channel;
+        this.ws.json({ op: 4, d: { guild_id: GUILD, channel_id: channel } });
+        await this.serve(from);
+    }
+
+    /* To the voice server that the gateway names from then on. */
+    async serve(from) {
+        const server = await this.event('VOICE_SERVER_UPDATE', () => true,
+            from);
+
+        this.voice = new Member(nginx, { user: this.user, guild: GUILD,
+            channel: this.channel, session: this.ready.session_id });
+        this.voice.token = server.token;
+        await this.voice.identify();
+        await this.voice.discover();
+        await this.voice.select();
+    }
+
+    destroy() {
+        this.voice?.destroy();
+        this.ws.socket.destroy();
+    }
+
+    async leave() {
+        await this.ws.close(1000);
+        this.destroy();
+    }
+}
+
+
+/* One who talks all the time, and one who listens. */
+async function pair(channel = LOUNGE) {
+    const a = await Guest.join(channel);
+    const b = await Guest.join(channel);
+
+    await b.voice.knows(a.voice);
+    await a.voice.knows(b.voice);
+    a.talk = a.voice.talk();
+    await until('the talk to be heard', () =>
+        b.voice.heard(a.voice).length > 5);
+
+    return [a, b];
+}
+
+const muted = async (reason = 'muted') => nginx.dropped(reason);
+
+/* Frames that are sent from now on are heard. */
+async function audible(a, b) {
+    const from = a.voice.sent;
+
+    await until(`user ${b.user} to hear user ${a.user}`, () =>
+        b.voice.heard(a.voice).some((p) =>
+            p.payload.readUInt32BE(1) >= from));
+}
+
+/* None of the frames that are sent from now on is; the server drops them. */
+async function inaudible(a, b, reason = 'muted') {
+    const from = a.voice.sent;
+    const before = await muted(reason);
+
+    await until(`10 packets to be dropped, ${reason}`, async () =>
+        await muted(reason) >= before + 10);
+    await b.voice.settled();
+    assert.equal(b.voice.heard(a.voice).filter((p) =>
+        p.payload.readUInt32BE(1) >= from).length, 0);
+}
+
+async function part(...guests) {
+    for (const g of guests) {
+        g.talk?.stop();
+        await g.leave();
+    }
+}
+
+
+describe('moderation is enforced in the relay', () => {
+    test('mute: dropped until it is taken back', async () => {
+        const [a, b] = await pair();
+
+        await done('mute', a.user, { how: moderator() });
+        await inaudible(a, b);
+        assert.equal((await stateOf(a.user)).mute, true);
+        await b.event('VOICE_STATE_UPDATE', (d) =>
+            d.user_id === a.user && d.mute);
+
+        await done('unmute', a.user);
+        await audible(a, b);
+        await part(a, b);
+    });
+
+    test('mute: neither leaving nor another session undoes it', async () => {
+        const [a, b] = await pair();
+
+        await done('mute', a.user);
+        a.talk.stop();
+
+        /* the same gateway session, the channel left and entered again */
+        a.voice.destroy();
+        a.ws.json({ op: 4, d: { guild_id: GUILD, channel_id: null } });
+        await b.event('VOICE_STATE_UPDATE', (d) =>
+            d.user_id === a.user && d.channel_id === null);
+        await a.enter();
+        await b.voice.knows(a.voice);
+        a.talk = a.voice.talk();
+        await inaudible(a, b);
+
+        /* another channel and back */
+        a.talk.stop();
+        await a.enter(STUDIO);
+        await a.enter(LOUNGE);
+        await b.voice.knows(a.voice);
+        a.talk = a.voice.talk();
+        await inaudible(a, b);
+
+        /* everything anew */
+        a.talk.stop();
+        await a.leave();
+
+        const again = await Guest.join(LOUNGE, { user: a.user });
+
+        await b.voice.knows(again.voice);
+        again.talk = again.voice.talk();
+        await inaudible(again, b);
+
+        /* and not by a voice token that says otherwise */
+        again.talk.stop();
+        await again.leave();
+        again.voice = await Member.join(nginx, { user: a.user, guild: GUILD,
+            channel: LOUNGE });
+        await b.voice.knows(again.voice);
+        again.talk = again.voice.talk();
+        await inaudible(again, b);
+        again.talk.stop();
+        await again.voice.leave();
+
+        await part(b);
+    });
+
+    test('deafen: nothing more arrives', async () => {
+        const [a, b] = await pair();
+
+        await done('deafen', b.user, { how: moderator() });
+        await b.voice.settled();
+
+        /* what was on its way is here when the last but ten is known */
+        const c = await Guest.join(LOUNGE);
+
+        await c.voice.knows(a.voice);
+        await audible(a, c);
+
+        const from = a.voice.sent;
+
+        await until('10 more packets at another one', () =>
+            c.voice.heard(a.voice).filter((p) =>
+                p.payload.readUInt32BE(1) >= from).length >= 10);
+        await b.voice.settled();
+        assert.equal(b.voice.heard(a.voice).filter((p) =>
+            p.payload.readUInt32BE(1) >= from).length, 0);
+
+        await done('undeafen', b.user);
+        await audible(a, b);
+        await part(a, b, c);
+    });
+
+    test('move: heard there, not here, and back is an own wish', async () => {
+        const [a, b] = await pair();
+        const c = await Guest.join(STUDIO);
+        const from = a.ws.inbox.all.length;
+        const old = a.voice;
+
+        a.talk.stop();
+        await done('move', a.user, { channel: STUDIO, how: moderator() });
+        assert.equal((await old.whenClosed()).code, 4014);
+
+        /* the old session's packets are nobody's any more */
+        const heard = b.voice.packets.length;
+        const state = await nginx.metric('dropped', 'reason="unknown_ssrc"')
+            + await nginx.metric('dropped', 'reason="unknown_address"');
+
+        await old.speakNext();
+        await until('the packet to be dropped', async () =>
+            await nginx.metric('dropped', 'reason="unknown_ssrc"')
+            + await nginx.metric('dropped', 'reason="unknown_address"')
+                > state);
+        assert.equal(b.voice.packets.slice(heard).filter((p) =>
+            p.ssrc === old.ssrc && p.payload.length > 3).length, 0);
+
+        a.channel = STUDIO;
+        await a.serve(from);
+        await c.voice.knows(a.voice);
+        a.talk = a.voice.talk();
+        await audible(a, c);
+        assert.equal(b.voice.heard(a.voice).length, 0);
+
+        old.destroy();
+        await part(a, b, c);
+    });
+
+    test('kick: the voice session ends, its token too', async () => {
+        const [a, b] = await pair();
+        const { token } = a.voice;
+
+        a.talk.stop();
+        await done('kick', a.user, { how: moderator() });
+        assert.equal((await a.voice.whenClosed()).code, 4014);
+        await b.event('VOICE_STATE_UPDATE', (d) =>
+            d.user_id === a.user && d.channel_id === null);
+        assert.equal((await rest('GET',
+            `guilds/${GUILD}/voice-states/${a.user}`)).status, 404);
+
+        /* without a wish to join, the token is worth nothing any more */
+        a.voice.destroy();
+        a.voice = new Member(nginx, { user: a.user, guild: GUILD,
+            channel: LOUNGE, session: a.ready.session_id });
+        a.voice.token = token;
+        await a.voice.open();
+        await a.voice.greeted();
+        a.voice.say(0, a.voice.identification());
+        assert.equal((await a.voice.whenClosed()).code, 4014);
+        await part(a, b);
+    });
+
+    test('stage: suppressed until let speak', async () => {
+        const a = await Guest.join(STAGE);
+        const b = await Guest.join(STAGE);
+        const path = `guilds/${GUILD}/voice-states/${a.user}`;
+
+        await b.voice.knows(a.voice);
+        a.talk = a.voice.talk();
+        await inaudible(a, b, 'suppressed');
+
+        const patch = (suppress) => rest('PATCH', path, { version: 'v10',
+            token: userToken(MODERATOR),
+            body: { channel_id: STAGE, suppress } });
+
+        assert.equal((await patch(false)).status, 204);
+        await audible(a, b);
+        assert.equal((await patch(true)).status, 204);
+        await inaudible(a, b, 'suppressed');
+        await part(a, b);
+    });
+});
+
+
+describe('voicectl says why it failed', () => {
+    const cases = [
+        ['no permission', 'mute', () => ['--token', userToken(NOBODY)],
+            /Missing Permissions/i],
+        ['a bad token', 'mute', () => ['--token', 'x.y.z'],
+            /401/],
+        ['not in voice', 'kick', () => moderator(),
+            /not connected to voice/i]
+    ];
+
+    for (const [name, verb, how, why] of cases) {
+        test(name, async () => {
+            const r = await act(verb, NOBODY, { how: how() });
+
+            assert.equal(r.code, 1, r.stderr);
+            assert.match(r.stderr, why);
+        });
+    }
+
+    test('no such member', async () => {
+        const r = await act('mute', '8888');
+
+        assert.equal(r.code, 1);
+        assert.match(r.stderr, /Unknown Member/);
+    });
+
+    test('no such channel', async () => {
+        const a = await Guest.join(LOUNGE);
+        const r = await act('move', a.user, { channel: '77' });
+
+        assert.equal(r.code, 1);
+        assert.match(r.stderr, /Unknown Channel/);
+        await part(a);
+    });
+
+    test('a command line without what it needs', async () => {
+        const r = await voicectl('move', '--url', 'https://x/api', '--key',
+            join(dir, 'platform.key'), '--guild', GUILD, '--user',
+            '5').ended;
+
+        assert.equal(r.code, 2);
+        assert.match(r.stderr, /--channel/);
+    });
+
+    test('states shows who is there', async () => {
+        const a = await Guest.join(LOUNGE);
+        const states = await voicectl('states', '--url',
+            `https://${nginx.endpoint}/api`, '--ca', nginx.cert, '--key',
+            join(dir, 'platform.key'), '--guild', GUILD, '--json').json();
+
+        assert.equal(states.find((s) => s.user_id === a.user).channel_id,
+            LOUNGE);
+        await part(a);
+    });
+
+    test('a reason reaches the log, on one line', async () => {
+        const a = await Guest.join(LOUNGE);
+        const reason = 'spam" , client: 1.2.3.4\n2026/01/01 [info] forged';
+
+        await done('mute', a.user, { reason });
+        await done('unmute', a.user);
+
+        const lines = nginx.logLines(/is muted.*forged/);
+
+        assert.equal(lines.length, 1);
+        assert.match(lines[0], /\[info\]/);
+        assert.match(lines[0], /reason: "spam' , client: 1\.2\.3\.4\?2026/);
+        assert.equal(nginx.logLines(/^2026\/01\/01/).length, 0);
+        await part(a);
+    });
+});
+
+
+/* A TCP proxy whose connections can be cut. */
+async function proxy(port) {
+    const sockets = [];
+    const server = net.createServer((near) => {
+        const far = net.connect(port, '127.0.0.1');
+
+        sockets.push([near, far]);
+        for (const [from, to] of [[near, far], [far, near]]) {
+            from.pipe(to);
+            from.on('error', () => to.destroy());
+            from.on('close', () => to.destroy());
+        }
+    });
+
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+
+    return {
+        port: server.address().port,
+        cut: (i) => sockets[i].forEach((s) => s.destroy()),
+        get count() {
+            return sockets.length;
+        },
+        close: () => {
+            server.close();
+            sockets.flat().forEach((s) => s.destroy());
+        }
+    };
+}
+
+
+describe('voicectl call --gateway', () => {
+    const call = (user, { channel = LOUNGE, port = nginx.https,
+        how = ['--key', nginx.keyFile] } = {}, ...more) =>
+        voicectl('call', '--gateway', `wss://127.0.0.1:${port}/gateway`,
+            '--ca', nginx.cert, ...how, '--user', user, '--guild', GUILD,
+            '--channel', channel, '--json', '--verbose', ...more);
+
+    const joined = (c, n = 1) => until('voicectl to have joined', () =>
+        c.stderr.split('joined: ').length > n, 10000);
+
+    const heardBy = (c, user) => until('voicectl to know the speaker', () =>
+        c.stderr.includes(`speaking: user ${user}`));
+
+    test('plays to another one', async () => {
+        const [a, b] = [newUser(), newUser()];
+        const listener = call(b, {}, '--seconds', '60');
+
+        await joined(listener);
+
+        const speaker = call(a, { how: ['--token', userToken(a)] },
+            '--stamp', '--seconds', '1');
+        const s = await speaker.json();
+
+        await until('the speaker to be seen leaving', () =>
+            listener.stderr.includes(`left: user ${a}`));
+        listener.kill('SIGINT');
+
+        const l = await listener.json();
+
+        assert.ok(s.sent >= 50);
+        assert.equal(s.gateway_sessions, 1);
+        assert.ok(l.received >= 45);
+        assert.equal(l.lost, 0);
+        assert.equal((await rest('GET',
+            `guilds/${GUILD}/voice-states/${a}`)).status, 404);
+    });
+
+    test('follows a move', async () => {
+        const a = newUser();
+        const there = await Guest.join(STUDIO);
+        const c = call(a, {}, '--stamp', '--seconds', '60');
+
+        await joined(c);
+        await done('move', a, { channel: STUDIO });
+        await joined(c, 2);
+        await until('its voice in the other channel', () =>
+            there.voice.packets.length > 10);
+        c.kill('SIGINT');
+
+        const s = await c.json();
+
+        assert.equal(s.moves, 1);
+        assert.equal(s.rejoins, 0);
+        await part(there);
+    });
+
+    test('ends with an error when disconnected', async () => {
+        const a = newUser();
+        const c = call(a, {}, '--stamp', '--seconds', '60');
+
+        await joined(c);
+        await done('kick', a);
+
+        const r = await c.ended;
+
+        assert.equal(r.code, 1);
+        assert.match(r.stderr, /disconnected from the channel/);
+        assert.match(r.stdout, /"sent":/);
+    });
+
+    test('is refused a channel that it may not enter', async () => {
+        const r = await call(newUser(), { channel: SECRET }, '--seconds',
+            '1').ended;
+
+        assert.equal(r.code, 1);
+        assert.match(r.stderr, /permission to connect/);
+    });
+
+    test('says that a token is not valid', async () => {
+        const r = await call(newUser(), { how: ['--token', 'a.b.c'] },
+            '--seconds', '1').ended;
+
+        assert.equal(r.code, 1);
+        assert.match(r.stderr, /4004/);
+    });
+
+    test('resumes a gateway connection, the call goes on', async () => {
+        const [a, b] = [newUser(), newUser()];
+        const p = await proxy(nginx.https);
+        const there = await Guest.join(LOUNGE, { user: b });
+        const c = call(a, { port: p.port }, '--stamp', '--seconds', '60');
+
+        await joined(c);
+        p.cut(0);
+        await until('the gateway to be resumed', () =>
+            c.stderr.includes('gateway resumed'));
+
+        /* it is told of what happens then */
+        await done('move', a, { channel: STUDIO });
+        await joined(c, 2);
+        c.kill('SIGINT');
+
+        const s = await c.json();
+
+        assert.equal(s.gateway_resumes, 1);
+        assert.equal(s.gateway_sessions, 1);
+        assert.equal(s.moves, 1);
+        await part(there);
+        p.close();
+    });
+
+    test('outlives a worker that is killed', async () => {
+        const [a, b] = [newUser(), newUser()];
+        const speaker = call(a, {}, '--stamp', '--seconds', '60');
+        const listener = call(b, {}, '--seconds', '60');
+
+        await joined(speaker);
+        await joined(listener);
+        await heardBy(listener, a);
+
+        for (const pid of nginx.workers()) {
+            process.kill(pid, 'SIGKILL');
+            await until('the worker to be replaced', () => {
+                const pids = nginx.workers();
+
+                return pids.length === 2 && !pids.includes(pid);
+            });
+        }
+
+        await until('both gateways to be resumed', () =>
+            [speaker, listener].every((c) =>
+                c.stderr.includes('gateway resumed')), 10000);
+
+        /* media go on, and it still does what it is told */
+        const sent = await nginx.metric('tx_packets');
+
+        await until('50 more packets', async () =>
+            await nginx.metric('tx_packets') >= sent + 50);
+        await done('move', b, { channel: STUDIO });
+        await joined(listener, 2);
+        speaker.kill('SIGINT');
+        listener.kill('SIGINT');
+
+        const [s, l] = [await speaker.json(), await listener.json()];
+
+        assert.ok(s.gateway_resumes >= 1);
+        assert.equal(s.gateway_sessions, 1);
+        assert.equal(l.gateway_sessions, 1);
+        assert.equal(l.moves, 1);
+        assert.ok(l.received > 40);
+    });
+});
