@@ -285,6 +285,7 @@ typedef struct {
     uint32_t                 guilds;       /* checked copies of the header's */
     uint32_t                 index_mask;
     uint64_t                 salt;
+    uint32_t                 hint;         /* where to look for a free slot */
 } voice_cluster_t;
 
 
