@@ -5,21 +5,15 @@
 
 #include "commands.h"
 #include "options.h"
+#include "zone.h"
 
 #include "voice_session.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 
 static int vc_zone_check(const char *path, bool json);
-static int vc_zone_open(const char *path, voice_zone_t *z);
-static int vc_zone_attach(const char *path, int fd, voice_zone_t *z);
 
 
 int
@@ -80,7 +74,7 @@ vc_zone_check(const char *path, bool json)
     voice_zone_t           z;
     voice_session_stats_t  st;
 
-    if (vc_zone_open(path, &z) == -1) {
+    if (!vc_zone_open("zone check", path, &z)) {
         return VC_EXIT_FAILED;
     }
 
@@ -111,59 +105,4 @@ vc_zone_check(const char *path, bool json)
     }
 
     return VC_EXIT_OK;
-}
-
-
-static int
-vc_zone_open(const char *path, voice_zone_t *z)
-{
-    int  fd, rc;
-
-    fd = open(path, O_RDWR|O_CLOEXEC);
-
-    if (fd == -1) {
-        vc_complain("zone check", "%s: %s", path, strerror(errno));
-        return -1;
-    }
-
-    rc = vc_zone_attach(path, fd, z);
-    close(fd);
-
-    return rc;
-}
-
-
-static int
-vc_zone_attach(const char *path, int fd, voice_zone_t *z)
-{
-    void         *mem;
-    struct stat   st;
-    voice_err_t   err;
-
-    if (fstat(fd, &st) == -1
-        || (size_t) st.st_size < sizeof(voice_zone_header_t))
-    {
-        vc_complain("zone check", "%s has %lld bytes, expected a zone file",
-                    path, (long long) st.st_size);
-        return -1;
-    }
-
-    mem = mmap(NULL, (size_t) st.st_size, PROT_READ|PROT_WRITE, MAP_SHARED,
-               fd, 0);
-
-    if (mem == MAP_FAILED) {
-        vc_complain("zone check", "%s: mmap: %s", path, strerror(errno));
-        return -1;
-    }
-
-    err = voice_zone_attach(z, mem, (size_t) st.st_size,
-                            ((voice_zone_header_t *) mem)->sessions);
-
-    if (err != VOICE_OK) {
-        vc_complain("zone check", "%s is no zone of this layout version, %d "
-                    "(%s)", path, VOICE_ZONE_LAYOUT, voice_err_name(err));
-        return -1;
-    }
-
-    return 0;
 }

@@ -32,7 +32,8 @@ static const struct {
     { "kick", vc_cmd_kick, "disconnect a user from voice" },
     { "states", vc_cmd_states, "show who is in voice in a guild" },
     { "status", vc_cmd_status, "show what a voice server says about itself" },
-    { "zone", vc_cmd_zone, "check the shared memory of a voice server" }
+    { "zone", vc_cmd_zone, "check the shared memory of a voice server" },
+    { "drain", vc_cmd_drain, "admit no new calls, before maintenance" }
 };
 
 

@@ -85,6 +85,7 @@
     X(REFUSED_GUILD, "refused", "reason", "guild")                            \
     X(REFUSED_USER, "refused", "reason", "user")                              \
     X(REFUSED_FULL, "refused", "reason", "full")                              \
+    X(REFUSED_DRAINING, "refused", "reason", "draining")                      \
     X(REFUSED_PROTOCOL, "refused", "reason", "protocol")                      \
     X(REFUSED_MODE, "refused", "reason", "mode")                              \
     X(REFUSED_MESSAGE, "refused", "reason", "message")                        \

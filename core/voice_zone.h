@@ -36,7 +36,7 @@
 
 
 #define VOICE_ZONE_MAGIC           0x656E6F5A2D786E76ull     /* "vnx-Zone" */
-#define VOICE_ZONE_LAYOUT          3
+#define VOICE_ZONE_LAYOUT          4
 
 #define VOICE_ZONE_SESSIONS_MIN    64
 #define VOICE_ZONE_SESSIONS_MAX    (1u << 17)    /* 17 bits in an SSRC */
@@ -140,6 +140,21 @@ typedef struct {
 } voice_worker_t;
 
 
+/* Who may want the server to become empty, see voice_drain.h. */
+typedef enum {
+    VOICE_DRAIN_DIRECTIVE = 0,
+    VOICE_DRAIN_ORDER,         /* of an operator, by voicectl */
+    VOICE_DRAIN_FLEET,         /* by whoever assigns guilds to servers */
+    VOICE_DRAIN_BY
+} voice_drain_by_t;
+
+
+typedef struct {
+    _Atomic uint64_t   since;        /* ms; 0: it doesn't */
+    _Atomic uint64_t   deadline;     /* ms; 0: none */
+} voice_drain_record_t;
+
+
 typedef struct {
     uint64_t           magic;
     uint32_t           layout;
@@ -176,6 +191,8 @@ typedef struct {
     uint32_t           gateway_free;
     _Atomic uint32_t   gateway_end;
     uint32_t           gateways_used;
+
+    voice_drain_record_t   drain[VOICE_DRAIN_BY];
 
     uint32_t           endpoints;
     voice_endpoint_t   endpoint[VOICE_ENDPOINTS_MAX];

@@ -10,6 +10,8 @@
 #include "ngx_http_voice_admit.h"
 #include "ngx_http_voice_dispatch.h"
 
+#include "voice_drain.h"
+
 #include <arpa/inet.h>
 
 
@@ -62,6 +64,11 @@ static const ngx_http_voice_refusal_t  ngx_http_voice_refuse_boot = {
 static const ngx_http_voice_refusal_t  ngx_http_voice_refuse_left = {
     VOICE_CLOSE_DISCONNECTED, "not in this channel any more",
     VOICE_M_REFUSED_USER
+};
+
+static const ngx_http_voice_refusal_t  ngx_http_voice_refuse_draining = {
+    VOICE_CLOSE_DISCONNECTED, "draining, no new calls",
+    VOICE_M_REFUSED_DRAINING
 };
 
 static const ngx_http_voice_refusal_t  ngx_http_voice_refuse_protocol = {
@@ -166,8 +173,23 @@ ngx_http_voice_admit_state(ngx_http_voice_signal_t *sg,
 }
 
 
-const ngx_http_voice_refusal_t *
-ngx_http_voice_admit(ngx_http_voice_signal_t *sg,
+/*
+ * Who is in a call may identify anew: with the token that began its session,
+ * or as long as its voice state is here.
+ */
+
+static ngx_uint_t
+ngx_http_voice_admit_drains(ngx_http_voice_signal_t *sg,
+    const voice_token_t *token, const uint8_t *hash)
+{
+    return voice_drain_get(sg->zone, NULL) && token->boot[0] == '\0'
+           && !voice_session_token_known(sg->zone, token->guild_id,
+                                         token->user_id, hash);
+}
+
+
+static const ngx_http_voice_refusal_t *
+ngx_http_voice_admit_token(ngx_http_voice_signal_t *sg,
     const voice_op_identify_t *id, const uint8_t *hash, voice_token_t *token)
 {
     voice_err_t  err;
@@ -214,6 +236,22 @@ ngx_http_voice_admit(ngx_http_voice_signal_t *sg,
     }
 
     return ngx_http_voice_admit_state(sg, token);
+}
+
+
+const ngx_http_voice_refusal_t *
+ngx_http_voice_admit(ngx_http_voice_signal_t *sg,
+    const voice_op_identify_t *id, const uint8_t *hash, voice_token_t *token)
+{
+    const ngx_http_voice_refusal_t  *refusal;
+
+    refusal = ngx_http_voice_admit_token(sg, id, hash, token);
+
+    if (refusal == NULL && ngx_http_voice_admit_drains(sg, token, hash)) {
+        return &ngx_http_voice_refuse_draining;
+    }
+
+    return refusal;
 }
 
 

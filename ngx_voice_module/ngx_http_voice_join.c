@@ -12,6 +12,8 @@
 
 #include "ngx_http_voice_dispatch.h"
 
+#include "voice_drain.h"
+
 
 static void
 ngx_http_voice_join_leave(ngx_http_voice_gateway_t *gw, uint64_t guild_id)
@@ -111,6 +113,27 @@ ngx_http_voice_join_flags(const voice_gateway_voice_state_t *vs,
 }
 
 
+/* Who is in voice already may move, and ask for a new token. */
+
+static ngx_uint_t
+ngx_http_voice_join_drains(ngx_http_voice_gateway_t *gw, uint64_t guild_id)
+{
+    voice_state_info_t  info;
+
+    if (!voice_drain_get(gw->zone, NULL)
+        || voice_state_get(gw->zone, guild_id, gw->user_id, &info)
+           == VOICE_OK)
+    {
+        return 0;
+    }
+
+    voice_metric_add(voice_zone_metrics(gw->zone), VOICE_M_REFUSED_DRAINING,
+                     1);
+
+    return 1;
+}
+
+
 /* Section 7.2: what isn't allowed is passed over in silence. */
 
 void
@@ -168,6 +191,14 @@ ngx_http_voice_gateway_voice_state(ngx_http_voice_gateway_t *gw,
         ngx_log_error(NGX_LOG_INFO, gw->log, 0,
                       "voice user %uL may not join guild %uL channel %uL",
                       gw->user_id, vs->guild_id, vs->channel_id);
+        return;
+    }
+
+    if (ngx_http_voice_join_drains(gw, vs->guild_id)) {
+        ngx_log_error(NGX_LOG_INFO, gw->log, 0,
+                      "voice user %uL can't join guild %uL channel %uL: "
+                      "draining, no new calls", gw->user_id, vs->guild_id,
+                      vs->channel_id);
         return;
     }
 

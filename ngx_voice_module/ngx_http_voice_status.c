@@ -11,6 +11,8 @@
 #include "ngx_http_voice_module.h"
 #include "ngx_http_voice_status.h"
 
+#include "voice_drain.h"
+
 
 /* a line of each counter with its help, and all else */
 #define NGX_HTTP_VOICE_STATUS_SIZE                                            \
@@ -21,6 +23,8 @@
 typedef struct {
     voice_zone_t            *zone;
     voice_session_stats_t    sessions;
+    voice_drain_t            drain;
+    uint64_t                 now;
     uint64_t                 sum[VOICE_METRICS_COUNT];
     uint64_t                 websockets;
     ngx_uint_t               workers;
@@ -94,6 +98,8 @@ ngx_http_voice_status_collect(ngx_http_voice_status_t *st, voice_zone_t *z)
     st->websockets = 0;
 
     voice_session_stats(z, &st->sessions);
+    (void) voice_drain_get(z, &st->drain);
+    st->now = ngx_voice_now();
     voice_zone_metrics_sum(z, st->sum);
 
     /* of living workers: one that was killed could not count the closed */
@@ -203,6 +209,47 @@ ngx_http_voice_status_json_sessions(ngx_http_voice_status_t *st, u_char *p)
 }
 
 
+/* What is left to wait for. */
+
+static uint64_t
+ngx_http_voice_status_deadline(ngx_http_voice_status_t *st)
+{
+    return st->drain.deadline > st->now ? st->drain.deadline - st->now : 0;
+}
+
+
+static u_char *
+ngx_http_voice_status_json_drain(ngx_http_voice_status_t *st, u_char *p)
+{
+    ngx_uint_t   i;
+    const char  *comma;
+
+    p = ngx_slprintf(p, st->last, ",\"drain\":{\"on\":%s,\"by\":[",
+                     st->drain.by != 0 ? "true" : "false");
+
+    for (comma = "", i = 0; i < VOICE_DRAIN_BY; i++) {
+        if (st->drain.by & (1u << i)) {
+            p = ngx_slprintf(p, st->last, "%s\"%s\"", comma,
+                             voice_drain_name((voice_drain_by_t) i));
+            comma = ",";
+        }
+    }
+
+    p = ngx_slprintf(p, st->last, "],\"seconds\":%uL,\"deadline_seconds\":",
+                     st->drain.by != 0 && st->now > st->drain.since
+                     ? (st->now - st->drain.since) / 1000 : 0);
+
+    if (st->drain.deadline == 0) {
+        return ngx_slprintf(p, st->last, "null,\"left\":%uD}",
+                            st->sessions.sessions);
+    }
+
+    return ngx_slprintf(p, st->last, "%uL,\"left\":%uD}",
+                        (ngx_http_voice_status_deadline(st) + 999) / 1000,
+                        st->sessions.sessions);
+}
+
+
 static ngx_uint_t
 ngx_http_voice_status_first(ngx_uint_t i)
 {
@@ -222,6 +269,7 @@ ngx_http_voice_status_json(ngx_http_voice_status_t *st, u_char *p)
 
     p = ngx_http_voice_status_json_head(st, p);
     p = ngx_http_voice_status_json_sessions(st, p);
+    p = ngx_http_voice_status_json_drain(st, p);
 
     for (open = 0, i = 0; i < VOICE_METRICS_COUNT; i++) {
         m = &voice_metric_desc[i];
@@ -304,6 +352,14 @@ ngx_http_voice_status_gauges(ngx_http_voice_status_t *st, u_char *p)
     p = ngx_http_voice_status_gauge(st, p, "voice_websockets",
                                     "Open voice websockets.",
                                     st->websockets);
+    p = ngx_http_voice_status_gauge(st, p, "voice_draining",
+                                    "1: no new calls are admitted.",
+                                    st->drain.by != 0);
+    p = ngx_http_voice_status_gauge(st, p, "voice_drain_deadline_seconds",
+                                    "Until those who are left have to go; 0: "
+                                    "no deadline, or it is over.",
+                                    (ngx_http_voice_status_deadline(st) + 999)
+                                    / 1000);
 
     p = ngx_slprintf(p, st->last,
                      "# HELP voice_sessions_by_mode Sessions by mode.\n"

@@ -10,6 +10,7 @@
 #include "ngx_voice.h"
 #include "ngx_voice_zone.h"
 
+#include "voice_drain.h"
 #include "voice_guild.h"
 
 #include <stddef.h>
@@ -19,11 +20,16 @@
 #define NGX_VOICE_HANDLERS     4
 #define NGX_VOICE_HOUSEKEEP    1000     /* ms */
 
+/* Sessions that are told to go at once, fewer than an outbox has places. */
+#define NGX_VOICE_DRAIN_BATCH  64
+#define NGX_VOICE_DRAIN_PAUSE  20       /* ms */
+
 
 typedef struct {
     ngx_str_t                path;
     ngx_uint_t               sessions;
     ngx_msec_t               resume_window;
+    ngx_flag_t               drain;
     ngx_voice_zone_file_t   *file;
 } ngx_voice_conf_t;
 
@@ -48,6 +54,7 @@ static void ngx_voice_cleanup(void *data);
 static void ngx_voice_exit_process(ngx_cycle_t *cycle);
 
 static ngx_int_t ngx_voice_worker_init(ngx_cycle_t *cycle);
+static void ngx_voice_worker_drain(ngx_voice_conf_t *vcf);
 static ngx_int_t ngx_voice_wake_listen(ngx_cycle_t *cycle, u_char *name);
 static void ngx_voice_wake_read_handler(ngx_event_t *rev);
 static void ngx_voice_wake_posted_handler(ngx_event_t *ev);
@@ -68,6 +75,13 @@ static ngx_command_t  ngx_voice_commands[] = {
       ngx_voice_conf_set_msec,
       0,
       offsetof(ngx_voice_conf_t, resume_window),
+      NULL },
+
+    { ngx_string("voice_drain"),
+      NGX_MAIN_CONF|NGX_DIRECT_CONF|NGX_CONF_FLAG,
+      ngx_conf_set_flag_slot,
+      0,
+      offsetof(ngx_voice_conf_t, drain),
       NULL },
 
       ngx_null_command
@@ -219,6 +233,8 @@ ngx_voice_worker_init(ngx_cycle_t *cycle)
     voice_worker_register(&vcf->file->zone, slot, ngx_pid, (char *) name,
                           ngx_voice_now(), vcf->resume_window);
 
+    ngx_voice_worker_drain(vcf);
+
     vw->wake.handler = ngx_voice_wake_posted_handler;
     vw->wake.log = cycle->log;
 
@@ -230,6 +246,22 @@ ngx_voice_worker_init(ngx_cycle_t *cycle)
     ngx_add_timer(&vw->housekeep, NGX_VOICE_HOUSEKEEP);
 
     return NGX_OK;
+}
+
+
+/* As the configuration of this generation has it. */
+
+static void
+ngx_voice_worker_drain(ngx_voice_conf_t *vcf)
+{
+    voice_zone_t  *z = &vcf->file->zone;
+
+    if (vcf->drain) {
+        voice_drain_start(z, VOICE_DRAIN_DIRECTIVE, ngx_voice_now(), 0);
+
+    } else {
+        voice_drain_stop(z, VOICE_DRAIN_DIRECTIVE);
+    }
 }
 
 
@@ -381,6 +413,25 @@ ngx_voice_wake(voice_zone_t *z, ngx_log_t *log)
 }
 
 
+/* Those who are still here at the deadline; gives their number. */
+
+static ngx_uint_t
+ngx_voice_housekeep_drain(voice_zone_t *z, ngx_log_t *log)
+{
+    unsigned  n;
+
+    n = voice_drain_expire(z, ngx_voice_now(), NGX_VOICE_DRAIN_BATCH);
+
+    if (n != 0) {
+        ngx_log_error(NGX_LOG_NOTICE, log, 0,
+                      "%ud voice sessions are ended: the server drains and "
+                      "its deadline is over", n);
+    }
+
+    return n;
+}
+
+
 /*
  * Done by the worker in the lowest slot: finds workers that died, and ends
  * sessions that were not resumed in time.
@@ -391,12 +442,14 @@ ngx_voice_housekeep_handler(ngx_event_t *ev)
 {
     unsigned             expired;
     ngx_int_t            slot;
+    ngx_msec_t           next;
     voice_zone_t        *z;
     ngx_voice_conf_t    *vcf;
     ngx_voice_worker_t  *vw = &ngx_voice_worker;
 
     vcf = vw->conf;
     z = &vcf->file->zone;
+    next = NGX_VOICE_HOUSEKEEP;
 
     for (slot = 0; slot < VOICE_WORKERS_MAX; slot++) {
         if (slot == vw->slot || atomic_load(&z->header->worker[slot].pid) == 0)
@@ -411,7 +464,7 @@ ngx_voice_housekeep_handler(ngx_event_t *ev)
             voice_worker_gone(z, slot, ngx_voice_now(), vcf->resume_window);
 
         } else if (slot < vw->slot) {
-            goto next;
+            goto done;
         }
     }
 
@@ -429,11 +482,15 @@ ngx_voice_housekeep_handler(ngx_event_t *ev)
                       "%ud voice sessions were not resumed in time", expired);
     }
 
+    if (ngx_voice_housekeep_drain(z, ev->log) == NGX_VOICE_DRAIN_BATCH) {
+        next = NGX_VOICE_DRAIN_PAUSE;
+    }
+
     ngx_voice_wake(z, ev->log);
 
-next:
+done:
 
-    ngx_add_timer(ev, NGX_VOICE_HOUSEKEEP);
+    ngx_add_timer(ev, next);
 }
 
 
@@ -465,6 +522,7 @@ ngx_voice_create_conf(ngx_cycle_t *cycle)
     }
 
     vcf->resume_window = NGX_CONF_UNSET_MSEC;
+    vcf->drain = NGX_CONF_UNSET;
 
     return vcf;
 }
@@ -550,6 +608,18 @@ ngx_voice_init_conf(ngx_cycle_t *cycle, void *conf)
     ngx_voice_zone_file_t   *file;
 
     ngx_conf_init_msec_value(vcf->resume_window, 60000);
+    ngx_conf_init_value(vcf->drain, 0);
+
+    if (vcf->drain && vcf->path.len == 0) {
+        ngx_log_error(NGX_LOG_EMERG, cycle->log, 0,
+                      "\"voice_drain\" needs a \"voice_zone\" directive");
+        return NGX_CONF_ERROR;
+    }
+
+    if (vcf->drain) {
+        ngx_log_error(NGX_LOG_WARN, cycle->log, 0,
+                      "\"voice_drain\" is on: no new calls are admitted");
+    }
 
     if (vcf->path.len == 0 || !ngx_voice_serves()) {
         return NGX_CONF_OK;
