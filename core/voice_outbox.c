@@ -11,6 +11,41 @@
     (&(o)->ring[(number) % VOICE_OUTBOX_EVENTS])
 
 
+/*
+ * One who starts and stops all the time must not fill the outboxes of a room:
+ * what is not written yet is said as it is now.  A number makes an event
+ * final, as does whatever else the session is told of the same user.
+ */
+
+static bool
+voice_outbox_merge(voice_outbox_t *o, uint32_t head, uint64_t user_id,
+    uint32_t ssrc, uint32_t arg)
+{
+    uint32_t        i;
+    voice_event_t  *ev;
+
+    for (i = head; i != atomic_load(&o->sent); i--) {
+        ev = voice_outbox_slot(o, i - 1);
+
+        if (ev->user_id != user_id && ev->type != VOICE_EVENT_CLOSE) {
+            continue;
+        }
+
+        if (ev->type != VOICE_EVENT_SPEAKING || ev->ssrc != ssrc
+            || ev->nseq != 0)
+        {
+            return false;
+        }
+
+        ev->arg = arg;
+
+        return true;
+    }
+
+    return false;
+}
+
+
 void
 voice_outbox_append(voice_zone_t *z, voice_session_t *s,
     voice_event_type_t type, uint64_t user_id, uint32_t ssrc, uint32_t arg)
@@ -20,6 +55,13 @@ voice_outbox_append(voice_zone_t *z, voice_session_t *s,
     voice_outbox_t  *o = &s->outbox;
 
     head = atomic_load_explicit(&o->head, memory_order_relaxed);
+
+    if (type == VOICE_EVENT_SPEAKING
+        && voice_outbox_merge(o, head, user_id, ssrc, arg))
+    {
+        voice_session_dirty(z, s);
+        return;
+    }
 
     if (head - atomic_load(&o->sent) >= VOICE_OUTBOX_EVENTS) {
         if (!(atomic_fetch_or(&s->flags, VOICE_SESSION_OVERFLOW)

@@ -51,7 +51,10 @@ typedef struct {
 } voice_outbox_t;
 
 
-/* Under the lock: appends, and marks the owner for waking. */
+/*
+ * Under the lock: appends, and marks the owner for waking.  SPEAKING takes
+ * the place of one of the same stream that has no number yet.
+ */
 void voice_outbox_append(voice_zone_t *z, voice_session_t *s,
     voice_event_type_t type, uint64_t user_id, uint32_t ssrc, uint32_t arg);
 

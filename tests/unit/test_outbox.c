@@ -461,6 +461,110 @@ test_resume_model(void **state)
 }
 
 
+static void
+speak(voice_session_t *s, uint64_t user, uint32_t mask)
+{
+    voice_zone_lock(&o.z[1]);
+    voice_outbox_append(&o.z[1], s, VOICE_EVENT_SPEAKING, user,
+                        (uint32_t) user * 10, mask);
+    voice_zone_unlock(&o.z[1]);
+}
+
+
+/* The next event is SPEAKING of this user; sent with a number. */
+static uint16_t
+spoke(voice_id_t id, uint64_t user, uint32_t mask)
+{
+    voice_event_t  ev;
+
+    test_err("next", voice_outbox_next(&o.z[0], id, 1, &ev), VOICE_OK);
+    test_err("number", voice_outbox_number(&o.z[0], id, 1, &ev, 1), VOICE_OK);
+    test_num("type", ev.type, VOICE_EVENT_SPEAKING);
+    test_num("user", ev.user_id, user);
+    test_num("ssrc", ev.ssrc, user * 10);
+    test_num("mask", ev.arg, mask);
+    test_err("sent", voice_outbox_sent(&o.z[0], id, 1, &ev), VOICE_OK);
+
+    return ev.seq;
+}
+
+
+static void
+test_speaking(void **state)
+{
+    unsigned          i;
+    uint16_t          first, second;
+    voice_id_t        id;
+    voice_event_t     ev;
+    voice_session_t  *s;
+
+    (void) state;
+
+    s = make(1, &id);
+
+    /* more of them than the ring has room for */
+
+    for (i = 0; i < 10 * VOICE_OUTBOX_EVENTS; i++) {
+        speak(s, 7, i & 1);
+        speak(s, 8, 1);
+    }
+
+    first = spoke(id, 7, 1);
+    spoke(id, 8, 1);
+    test_err("all", voice_outbox_next(&o.z[0], id, 1, &ev),
+             VOICE_E_NOT_FOUND);
+
+    /* one that has a number stays as it was: a resume says it once more */
+
+    speak(s, 7, 0);
+    test_err("next", voice_outbox_next(&o.z[0], id, 1, &ev), VOICE_OK);
+    test_err("number", voice_outbox_number(&o.z[0], id, 1, &ev, 1), VOICE_OK);
+    speak(s, 7, 5);
+    second = spoke(id, 7, 0);
+    test_num("numbers", voice_outbox_distance(first, second), 2);
+    spoke(id, 7, 5);
+
+    /* nor does it get in front of what else is told of its user */
+
+    speak(s, 7, 1);
+    append(s, VOICE_EVENT_LEAVE, 7);
+    append(s, VOICE_EVENT_LEAVE, 9);
+    append(s, VOICE_EVENT_JOIN, 7);
+    speak(s, 7, 2);
+    speak(s, 7, 3);
+
+    spoke(id, 7, 1);
+
+    for (i = 0; i < 3; i++) {
+        test_err("next", voice_outbox_next(&o.z[0], id, 1, &ev), VOICE_OK);
+        test_num("between", ev.type, i == 2 ? VOICE_EVENT_JOIN
+                                            : VOICE_EVENT_LEAVE);
+        test_err("sent", voice_outbox_sent(&o.z[0], id, 1, &ev), VOICE_OK);
+    }
+
+    spoke(id, 7, 3);
+
+    /* another stream of the same user is another one */
+
+    speak(s, 7, 1);
+    voice_zone_lock(&o.z[1]);
+    voice_outbox_append(&o.z[1], s, VOICE_EVENT_SPEAKING, 7, 71, 0);
+    voice_zone_unlock(&o.z[1]);
+    spoke(id, 7, 1);
+    test_err("next", voice_outbox_next(&o.z[0], id, 1, &ev), VOICE_OK);
+    test_num("ssrc", ev.ssrc, 71);
+
+    /* and what was changed in between is what is told */
+
+    test_num("unnumbered", ev.nseq, 0);
+    voice_zone_lock(&o.z[1]);
+    voice_outbox_append(&o.z[1], s, VOICE_EVENT_SPEAKING, 7, 71, 4);
+    voice_zone_unlock(&o.z[1]);
+    test_err("number", voice_outbox_number(&o.z[0], id, 1, &ev, 1), VOICE_OK);
+    test_num("mask", ev.arg, 4);
+}
+
+
 #define outbox_test(f)  cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 
@@ -472,6 +576,7 @@ main(void)
         outbox_test(test_order),
         outbox_test(test_overflow),
         outbox_test(test_stale_event),
+        outbox_test(test_speaking),
         outbox_test(test_resume_model),
     };
 

@@ -528,7 +528,21 @@ test_cuts(void **state)
 static void
 test_speaking(void **state)
 {
-    voice_event_t     ev;
+    size_t         i;
+    uint32_t       head;
+    voice_event_t  ev;
+
+    static const struct {
+        const char  *name;
+        uint32_t     mask;
+        bool         force;
+        bool         told;
+    } cases[] = {
+        { "new", 1, false, true },
+        { "same", 1, false, false },
+        { "forced", 1, true, true },
+        { "end", 0, false, true }
+    };
 
     (void) state;
 
@@ -542,24 +556,26 @@ test_speaking(void **state)
     send_events(0, 99);
     send_events(1, 99);
 
-    test_err("new", voice_session_speaking(&o.z[0], client[0].id, 1, false),
-             VOICE_OK);
-    test_err("same", voice_session_speaking(&o.z[0], client[0].id, 1, false),
-             VOICE_OK);
-    test_err("forced", voice_session_speaking(&o.z[0], client[0].id, 1, true),
-             VOICE_OK);
-    test_err("end", voice_session_speaking(&o.z[0], client[0].id, 0, false),
-             VOICE_OK);
+    for (i = 0; i < test_n(cases); i++) {
+        head = voice_session_get(&o.z[0], client[1].id)->outbox.head;
+
+        test_err(cases[i].name, voice_session_speaking(&o.z[0], client[0].id,
+                 cases[i].mask, cases[i].force), VOICE_OK);
+        test_num(cases[i].name,
+                 voice_session_get(&o.z[0], client[1].id)->outbox.head - head,
+                 cases[i].told);
+
+        if (cases[i].told) {
+            test_err(cases[i].name, voice_outbox_next(&o.z[1], client[1].id,
+                     1, &ev), VOICE_OK);
+            test_num(cases[i].name, ev.type, VOICE_EVENT_SPEAKING);
+            test_num(cases[i].name, ev.arg, cases[i].mask);
+            send_events(1, 99);
+        }
+    }
 
     test_err("own", voice_outbox_next(&o.z[0], client[0].id, 1, &ev),
              VOICE_E_NOT_FOUND);
-    assert_int_equal(voice_session_get(&o.z[0], client[1].id)->outbox.head
-                     - voice_session_get(&o.z[0], client[1].id)->outbox.sent,
-                     3);
-    test_err("first", voice_outbox_next(&o.z[1], client[1].id, 1, &ev),
-             VOICE_OK);
-    assert_int_equal(ev.type, VOICE_EVENT_SPEAKING);
-    assert_int_equal(ev.arg, 1);
 }
 
 
