@@ -32,7 +32,10 @@
 #define VOICE_GATEWAY_MESSAGE_MAX     16384    /* bytes, client to server */
 #define VOICE_GATEWAY_HEARTBEAT       41250    /* ms, section 5 */
 
-/* 120 in 60 s, section 12.1: for voice_bucket_take() */
+/*
+ * 120 in 60 s, section 12.1: for voice_bucket_take().  Heartbeats have as
+ * many of their own.
+ */
 #define VOICE_GATEWAY_RATE            2
 #define VOICE_GATEWAY_BURST           120
 

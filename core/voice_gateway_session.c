@@ -259,14 +259,14 @@ static voice_err_t
 voice_gateway_missed(const voice_zone_t *z, const voice_gateway_record_t *g,
     uint64_t seq, uint64_t replay[VOICE_GATEWAY_DISPATCHES], size_t *n)
 {
-    size_t    i, missed;
-    uint64_t  what;
+    size_t    i;
+    uint64_t  missed, what;
 
     if (seq >= g->seq) {
         return VOICE_E_RANGE;
     }
 
-    missed = g->seq - 1 - (size_t) seq;
+    missed = g->seq - 1 - seq;
 
     if (missed > VOICE_GATEWAY_DISPATCHES
         || (g->next < atomic_load(&z->header->log_next)
@@ -287,7 +287,7 @@ voice_gateway_missed(const voice_zone_t *z, const voice_gateway_record_t *g,
         replay[i] = g->dispatch[(seq + 1 + i) % VOICE_GATEWAY_RING];
     }
 
-    *n = missed;
+    *n = (size_t) missed;
 
     return VOICE_OK;
 }
@@ -357,7 +357,7 @@ voice_gateway_session_resume(voice_zone_t *z, const char *session_id,
         z->header->worker[z->worker].gateways++;
 
         voice_gateway_handle(z, g, h);
-        h->seq = (uint32_t) (seq + 1);
+        h->seq = seq + 1;
     }
 
     voice_zone_unlock(z);
@@ -368,7 +368,7 @@ voice_gateway_session_resume(voice_zone_t *z, const char *session_id,
 
 voice_err_t
 voice_gateway_session_dispatched(voice_zone_t *z, voice_gateway_session_t *h,
-    uint64_t what, uint32_t *seq)
+    uint64_t what, uint64_t *seq)
 {
     voice_err_t              err;
     voice_gateway_record_t  *g;

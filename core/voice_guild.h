@@ -77,7 +77,7 @@ voice_err_t voice_log_guild(voice_zone_t *z, voice_log_type_t type,
 typedef struct {
     voice_id_t   id;
     uint32_t     attach;           /* number of the websocket */
-    uint32_t     seq;              /* s of the next dispatch */
+    uint64_t     seq;              /* s of the next dispatch */
     uint64_t     next;             /* next event of the log to look at */
     uint64_t     note;             /* the caller's; 0 at first */
     char         session_id[VOICE_GATEWAY_SESSION_LEN + 1];
@@ -134,7 +134,7 @@ voice_err_t voice_gateway_session_resume(voice_zone_t *z,
  * VOICE_E_RANGE  no event has that number yet
  */
 voice_err_t voice_gateway_session_dispatched(voice_zone_t *z,
-    voice_gateway_session_t *h, uint64_t what, uint32_t *seq);
+    voice_gateway_session_t *h, uint64_t what, uint64_t *seq);
 
 /*
  * All events below number `next` were looked at (dispatched or not).  No need

@@ -69,9 +69,9 @@ struct voice_gateway_record_s {
     _Atomic uint8_t    state;            /* VOICE_GATEWAY_* */
     _Atomic uint16_t   worker;           /* of the websocket, or NONE */
     uint32_t           attach;           /* number of the websocket */
-    uint32_t           seq;              /* of the next dispatch, from 1 */
     uint32_t           states;           /* derived: first one, index + 1 */
     uint32_t           next_free;        /* derived: index + 1 */
+    uint64_t           seq;              /* of the next dispatch, from 1 */
     uint64_t           next;             /* event of the log to look at */
     uint64_t           user_id;
     uint64_t           note;             /* the caller's */

@@ -216,15 +216,14 @@ voice_verify_guilds(voice_verify_t *v)
 static void
 voice_verify_gateway_log(voice_verify_t *v, uint32_t i)
 {
-    uint32_t                       s;
-    uint64_t                       what, last, next;
+    uint64_t                       s, what, last, next;
     const voice_gateway_record_t  *g = &v->z->gateway[i];
 
     next = atomic_load(&v->z->header->log_next);
 
     voice_verify(v, g->seq != 0 && g->next != 0 && g->next <= next,
-                 "gateway session %u: next dispatch %u, next event %llu", i,
-                 g->seq, (unsigned long long) g->next);
+                 "gateway session %u: next dispatch %llu, next event %llu", i,
+                 (unsigned long long) g->seq, (unsigned long long) g->next);
 
     last = 0;
     s = (g->seq > VOICE_GATEWAY_DISPATCHES)
@@ -238,8 +237,8 @@ voice_verify_gateway_log(voice_verify_t *v, uint32_t i)
         }
 
         voice_verify(v, what >= last && what != 0 && what < g->next,
-                     "gateway session %u: dispatch %u is event %llu", i, s,
-                     (unsigned long long) what);
+                     "gateway session %u: dispatch %llu is event %llu", i,
+                     (unsigned long long) s, (unsigned long long) what);
         last = what;
     }
 }

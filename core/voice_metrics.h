@@ -91,6 +91,36 @@
     X(REFUSED_MESSAGE, "refused", "reason", "message")                        \
     X(REFUSED_RATE, "refused", "reason", "rate")                              \
     X(REFUSED_TIMEOUT, "refused", "reason", "timeout")                        \
+    X(GATEWAY_OPENED, "gateway_websockets_opened", NULL, NULL)                \
+    X(GATEWAY_CLOSED, "gateway_websockets_closed", NULL, NULL)                \
+    X(GATEWAY_IDENTIFIED, "gateway_identifies", NULL, NULL)                   \
+    X(GATEWAY_RESUMED, "gateway_resumes", "result", "ok")                     \
+    X(GATEWAY_RESUME_FAILED, "gateway_resumes", "result", "failed")           \
+    X(GATEWAY_EXPIRED, "gateway_sessions_expired", NULL, NULL)                \
+    X(GATEWAY_COMMANDS, "gateway_commands", NULL, NULL)                       \
+    X(GATEWAY_EVENTS, "gateway_events", NULL, NULL)                           \
+    X(GATEWAY_REFUSED_TOKEN, "gateway_refused", "reason", "token")            \
+    X(GATEWAY_REFUSED_VERSION, "gateway_refused", "reason", "version")        \
+    X(GATEWAY_REFUSED_SHARD, "gateway_refused", "reason", "shard")            \
+    X(GATEWAY_REFUSED_FULL, "gateway_refused", "reason", "full")              \
+    X(GATEWAY_REFUSED_MESSAGE, "gateway_refused", "reason", "message")        \
+    X(GATEWAY_REFUSED_PROTOCOL, "gateway_refused", "reason", "protocol")      \
+    X(GATEWAY_REFUSED_RATE, "gateway_refused", "reason", "rate")              \
+    X(GATEWAY_REFUSED_TIMEOUT, "gateway_refused", "reason", "timeout")        \
+    X(GATEWAY_REFUSED_SLOW, "gateway_refused", "reason", "slow")              \
+    X(API_200, "api_requests", "status", "200")                               \
+    X(API_201, "api_requests", "status", "201")                               \
+    X(API_204, "api_requests", "status", "204")                               \
+    X(API_400, "api_requests", "status", "400")                               \
+    X(API_401, "api_requests", "status", "401")                               \
+    X(API_403, "api_requests", "status", "403")                               \
+    X(API_404, "api_requests", "status", "404")                               \
+    X(API_405, "api_requests", "status", "405")                               \
+    X(API_413, "api_requests", "status", "413")                               \
+    X(API_429, "api_requests", "status", "429")                               \
+    X(API_500, "api_requests", "status", "500")                               \
+    X(API_503, "api_requests", "status", "503")                               \
+    X(API_OTHER, "api_requests", "status", "other")                           \
     X(REPAIRS, "zone_repairs", NULL, NULL)
 
 

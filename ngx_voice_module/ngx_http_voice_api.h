@@ -80,6 +80,12 @@ void ngx_http_voice_api_field(ngx_http_voice_api_t *api, const char *pointer,
     const char *message);
 
 
+/* 429 */
+void ngx_http_voice_api_limited(ngx_http_voice_api_t *api);
+
+/* A cleanup handler: the request ends, however it was answered. */
+void ngx_http_voice_api_count(void *data);
+
 /*
  * Finds the guild of the path, which must be one of the caller's; else the
  * request is answered and the result is not NGX_OK.

@@ -426,6 +426,7 @@ ngx_http_voice_dispatch_sweep_one(ngx_http_voice_gateway_t *gw, void *data)
     if (gw->session.next + NGX_HTTP_VOICE_DISPATCH_BEHIND
         < ngx_http_voice_dispatch_next)
     {
+        ngx_http_voice_gateway_count(gw, VOICE_M_GATEWAY_REFUSED_SLOW);
         ngx_http_voice_gateway_close(gw, VOICE_GATEWAY_CLOSE_UNKNOWN,
                                      "too slow, the client doesn't read");
         ngx_http_voice_ws_drop(gw->ws, "too slow, the client doesn't read");
@@ -746,6 +747,7 @@ ngx_http_voice_dispatch_behind(ngx_http_voice_gateway_t *gw)
                                    ngx_http_voice_dispatch_next - next), &n)
             != VOICE_OK)
         {
+            ngx_http_voice_gateway_count(gw, VOICE_M_GATEWAY_REFUSED_SLOW);
             ngx_http_voice_gateway_close(gw, VOICE_GATEWAY_CLOSE_UNKNOWN,
                                          "too slow, events are lost");
             return;

@@ -21,10 +21,6 @@
 #define NGX_HTTP_VOICE_GATEWAY_LEAVE    2000
 #define NGX_HTTP_VOICE_GATEWAY_SPREAD   2000
 
-/* Of a deflate context: 16 KiB of window, 8 KiB of hash and buffer. */
-#define NGX_HTTP_VOICE_GATEWAY_WBITS    12
-#define NGX_HTTP_VOICE_GATEWAY_MEMLEVEL 4
-
 /*
  * The note of a session: what a resume doesn't say again.  intents: 32 bits,
  * shard and their number: 14 bits each.
@@ -171,51 +167,17 @@ ngx_http_voice_gateway_flush_handler(ngx_event_t *ev)
 }
 
 
-/* One stream for all messages, each ended by a sync flush: section 1.1. */
-
-static ngx_int_t
-ngx_http_voice_gateway_pack(ngx_http_voice_gateway_t *gw, const char *text,
-    size_t len)
-{
-    int           rc;
-    u_char        chunk[4096];
-    z_stream     *zs = gw->deflate;
-    voice_buf_t  *b = &ngx_http_voice_gateway_packed;
-
-    voice_buf_reset(b);
-
-    zs->next_in = (Bytef *) text;
-    zs->avail_in = (uInt) len;
-
-    do {
-        zs->next_out = chunk;
-        zs->avail_out = sizeof(chunk);
-
-        rc = deflate(zs, Z_SYNC_FLUSH);
-
-        if (rc != Z_OK && rc != Z_BUF_ERROR) {
-            return NGX_ERROR;
-        }
-
-        voice_buf_put(b, chunk, sizeof(chunk) - zs->avail_out);
-
-    } while (zs->avail_out == 0);
-
-    return voice_buf_done(b) == VOICE_OK ? NGX_OK : NGX_ERROR;
-}
-
-
 void
 ngx_http_voice_gateway_send(ngx_http_voice_gateway_t *gw, const char *text,
     size_t len)
 {
+    voice_buf_t  *b = &ngx_http_voice_gateway_packed;
+
     if (gw->deflate == NULL) {
         ngx_http_voice_ws_send(gw->ws, text, len);
 
-    } else if (ngx_http_voice_gateway_pack(gw, text, len) == NGX_OK) {
-        ngx_http_voice_ws_send_binary(gw->ws,
-                                      ngx_http_voice_gateway_packed.data,
-                                      ngx_http_voice_gateway_packed.len);
+    } else if (ngx_http_voice_deflate(gw, text, len, b) == NGX_OK) {
+        ngx_http_voice_ws_send_binary(gw->ws, b->data, b->len);
 
     } else {
         ngx_http_voice_gateway_close(gw, VOICE_GATEWAY_CLOSE_UNKNOWN,
@@ -268,7 +230,7 @@ ngx_int_t
 ngx_http_voice_gateway_event(ngx_http_voice_gateway_t *gw,
     voice_dispatch_t event, uint64_t what, const voice_buf_t *d)
 {
-    uint32_t  seq;
+    uint64_t  seq;
 
     if (gw->session.id == 0) {
         return NGX_DECLINED;
@@ -284,6 +246,7 @@ ngx_http_voice_gateway_event(ngx_http_voice_gateway_t *gw,
         return NGX_DECLINED;
     }
 
+    ngx_http_voice_gateway_count(gw, VOICE_M_GATEWAY_EVENTS);
     ngx_http_voice_gateway_event_again(gw, event, seq, d);
 
     if (gw->session.id == 0) {
@@ -356,10 +319,43 @@ ngx_http_voice_gateway_over(ngx_http_voice_gateway_t *gw, ngx_uint_t code,
 }
 
 
+/* Why the server ends it; what else ends with 4000 counts for itself. */
+
+static void
+ngx_http_voice_gateway_refused(ngx_http_voice_gateway_t *gw, ngx_uint_t code)
+{
+    ngx_uint_t  i;
+
+    static const struct {
+        ngx_uint_t      code;
+        voice_metric_t  metric;
+    } reasons[] = {
+        { VOICE_GATEWAY_CLOSE_AUTH_FAILED, VOICE_M_GATEWAY_REFUSED_TOKEN },
+        { VOICE_GATEWAY_CLOSE_VERSION, VOICE_M_GATEWAY_REFUSED_VERSION },
+        { VOICE_GATEWAY_CLOSE_SHARD, VOICE_M_GATEWAY_REFUSED_SHARD },
+        { VOICE_GATEWAY_CLOSE_OPCODE, VOICE_M_GATEWAY_REFUSED_MESSAGE },
+        { VOICE_GATEWAY_CLOSE_DECODE, VOICE_M_GATEWAY_REFUSED_MESSAGE },
+        { VOICE_GATEWAY_CLOSE_NOT_AUTHENTICATED,
+          VOICE_M_GATEWAY_REFUSED_PROTOCOL },
+        { VOICE_GATEWAY_CLOSE_ALREADY_AUTHENTICATED,
+          VOICE_M_GATEWAY_REFUSED_PROTOCOL },
+        { VOICE_GATEWAY_CLOSE_RATE, VOICE_M_GATEWAY_REFUSED_RATE },
+        { VOICE_GATEWAY_CLOSE_TIMEOUT, VOICE_M_GATEWAY_REFUSED_TIMEOUT }
+    };
+
+    for (i = 0; i < sizeof(reasons) / sizeof(reasons[0]); i++) {
+        if (reasons[i].code == code) {
+            ngx_http_voice_gateway_count(gw, reasons[i].metric);
+        }
+    }
+}
+
+
 void
 ngx_http_voice_gateway_close(ngx_http_voice_gateway_t *gw, ngx_uint_t code,
     const char *reason)
 {
+    ngx_http_voice_gateway_refused(gw, code);
     ngx_http_voice_gateway_over(gw, code, reason, 1);
     ngx_http_voice_ws_close(gw->ws, code, reason);
 }
@@ -555,6 +551,7 @@ ngx_http_voice_gateway_identify(ngx_http_voice_gateway_t *gw,
                       "sessions of the \"voice_zone\" are in use",
                       token.user_id, gw->zone->header->sessions);
         gw->session.id = 0;
+        ngx_http_voice_gateway_count(gw, VOICE_M_GATEWAY_REFUSED_FULL);
         ngx_http_voice_gateway_close(gw, VOICE_GATEWAY_CLOSE_UNKNOWN,
                                      "server full");
         return;
@@ -564,6 +561,7 @@ ngx_http_voice_gateway_identify(ngx_http_voice_gateway_t *gw,
     gw->shard = id->shard;
     gw->nshards = id->nshards;
 
+    ngx_http_voice_gateway_count(gw, VOICE_M_GATEWAY_IDENTIFIED);
     ngx_http_voice_gateway_attach(gw, &token);
     voice_gateway_done(&gw->state, VOICE_GATEWAY_DO_IDENTIFY);
 
@@ -603,6 +601,8 @@ ngx_http_voice_gateway_invalid(ngx_http_voice_gateway_t *gw,
     const voice_user_token_t *token, voice_err_t err)
 {
     voice_buf_t  *b;
+
+    ngx_http_voice_gateway_count(gw, VOICE_M_GATEWAY_RESUME_FAILED);
 
     ngx_log_error(NGX_LOG_INFO, gw->log, 0,
                   "voice gateway of user %uL can't be resumed: %s",
@@ -688,6 +688,7 @@ ngx_http_voice_gateway_resume(ngx_http_voice_gateway_t *gw,
                   & (NGX_HTTP_VOICE_GATEWAY_SHARDS - 1);
 
     ngx_http_voice_gateway_supersede(gw);
+    ngx_http_voice_gateway_count(gw, VOICE_M_GATEWAY_RESUMED);
     ngx_http_voice_gateway_attach(gw, &token);
     voice_gateway_done(&gw->state, VOICE_GATEWAY_DO_RESUME);
 
@@ -775,9 +776,12 @@ ngx_http_voice_gateway_message(ngx_http_voice_ws_t *ws, ngx_uint_t text,
     u_char *data, size_t len)
 {
     const char                *why;
+    voice_bucket_t            *bucket;
     voice_gateway_msg_t        msg;
     voice_gateway_out_t        out;
     ngx_http_voice_gateway_t  *gw = ws->data;
+
+    ngx_http_voice_gateway_count(gw, VOICE_M_GATEWAY_COMMANDS);
 
     if (!text) {
         voice_gateway_input(&gw->state, VOICE_GATEWAY_GOT_BINARY, &out);
@@ -791,9 +795,10 @@ ngx_http_voice_gateway_message(ngx_http_voice_ws_t *ws, ngx_uint_t text,
         return;
     }
 
-    if (voice_gateway_counts(&msg)
-        && !voice_bucket_take(&gw->bucket, VOICE_GATEWAY_RATE,
-                              VOICE_GATEWAY_BURST, ngx_voice_now()))
+    bucket = voice_gateway_counts(&msg) ? &gw->commands : &gw->beats;
+
+    if (!voice_bucket_take(bucket, VOICE_GATEWAY_RATE, VOICE_GATEWAY_BURST,
+                           ngx_voice_now()))
     {
         voice_gateway_input(&gw->state, VOICE_GATEWAY_GOT_FLOOD, &out);
         ngx_http_voice_gateway_perform(gw, NULL, &out);
@@ -866,44 +871,8 @@ ngx_http_voice_gateway_cleanup(void *data)
 
     ngx_http_voice_gateway_clean(gw);
 
-    if (gw->deflate != NULL) {
-        (void) deflateEnd(gw->deflate);
-        ngx_free(gw->deflate);
-        gw->deflate = NULL;
-    }
-}
-
-
-static ngx_int_t
-ngx_http_voice_gateway_deflate(ngx_http_voice_gateway_t *gw,
-    ngx_http_request_t *r)
-{
-    ngx_str_t  value;
-
-    if (ngx_http_arg(r, (u_char *) "compress", 8, &value) != NGX_OK
-        || value.len != 11
-        || ngx_strncmp(value.data, "zlib-stream", 11) != 0)
-    {
-        return NGX_OK;
-    }
-
-    gw->deflate = ngx_calloc(sizeof(z_stream), gw->log);
-
-    if (gw->deflate == NULL) {
-        return NGX_ERROR;
-    }
-
-    if (deflateInit2(gw->deflate, Z_BEST_SPEED, Z_DEFLATED,
-                     NGX_HTTP_VOICE_GATEWAY_WBITS,
-                     NGX_HTTP_VOICE_GATEWAY_MEMLEVEL, Z_DEFAULT_STRATEGY)
-        != Z_OK)
-    {
-        ngx_free(gw->deflate);
-        gw->deflate = NULL;
-        return NGX_ERROR;
-    }
-
-    return NGX_OK;
+    ngx_http_voice_deflate_close(gw);
+    ngx_http_voice_gateway_count(gw, VOICE_M_GATEWAY_CLOSED);
 }
 
 
@@ -979,7 +948,9 @@ ngx_http_voice_gateway_handler(ngx_http_request_t *r)
     cln->handler = ngx_http_voice_gateway_cleanup;
     cln->data = gw;
 
-    if (ngx_http_voice_gateway_deflate(gw, r) != NGX_OK) {
+    ngx_http_voice_gateway_count(gw, VOICE_M_GATEWAY_OPENED);
+
+    if (ngx_http_voice_deflate_open(gw, r) != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 

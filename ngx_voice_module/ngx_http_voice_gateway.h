@@ -58,7 +58,8 @@ struct ngx_http_voice_gateway_s {
     ngx_log_t                       *log;
     voice_zone_t                    *zone;
     voice_gateway_t                  state;
-    voice_bucket_t                   bucket;
+    voice_bucket_t                   commands;
+    voice_bucket_t                   beats;
     voice_gateway_session_t          session;     /* id 0: none (any more) */
     ngx_http_voice_gateway_phase_t   phase;
     ngx_queue_t                      dirty;       /* next NULL: not in it */
@@ -77,7 +78,7 @@ struct ngx_http_voice_gateway_s {
     uint64_t                        *replay;      /* of phase REPLAY */
     size_t                           nreplay;
     size_t                           next_replay;
-    uint32_t                         replay_seq;
+    uint64_t                         replay_seq;
 
     z_stream                        *deflate;
 
@@ -147,6 +148,26 @@ typedef void (*ngx_http_voice_gateway_each_pt)(ngx_http_voice_gateway_t *gw,
     void *data);
 void ngx_http_voice_gateway_each(ngx_http_voice_gateway_each_pt each,
     void *data);
+
+
+static ngx_inline void
+ngx_http_voice_gateway_count(ngx_http_voice_gateway_t *gw,
+    voice_metric_t metric)
+{
+    voice_metric_add(voice_zone_metrics(gw->zone), metric, 1);
+}
+
+
+/* ngx_http_voice_deflate.c */
+
+/* gw->deflate, if the URL of the request asks for compression. */
+ngx_int_t ngx_http_voice_deflate_open(ngx_http_voice_gateway_t *gw,
+    ngx_http_request_t *r);
+void ngx_http_voice_deflate_close(ngx_http_voice_gateway_t *gw);
+
+/* One message into b, which is reset before. */
+ngx_int_t ngx_http_voice_deflate(ngx_http_voice_gateway_t *gw,
+    const char *text, size_t len, voice_buf_t *b);
 
 
 /* ngx_http_voice_join.c: op 4, op 8. */

@@ -35,17 +35,15 @@ static ngx_uint_t                 ngx_http_voice_draining;
 /* The slot's former worker may have been killed with websockets open. */
 
 static void
-ngx_http_voice_registry_settle(voice_zone_t *z)
+ngx_http_voice_registry_settle(voice_metrics_t *m, voice_metric_t opens,
+    voice_metric_t closes)
 {
-    uint64_t          closed, opened;
-    voice_metrics_t  *m;
+    uint64_t  closed, opened;
 
-    m = voice_zone_metrics(z);
+    opened = atomic_load(&m->value[opens]);
+    closed = atomic_load(&m->value[closes]);
 
-    opened = atomic_load(&m->value[VOICE_M_WS_OPENED]);
-    closed = atomic_load(&m->value[VOICE_M_WS_CLOSED]);
-
-    voice_metric_add(m, VOICE_M_WS_CLOSED, opened - ngx_min(opened, closed));
+    voice_metric_add(m, closes, opened - ngx_min(opened, closed));
 }
 
 
@@ -78,7 +76,11 @@ ngx_http_voice_registry_init_process(ngx_cycle_t *cycle)
         return NGX_OK;
     }
 
-    ngx_http_voice_registry_settle(z);
+    ngx_http_voice_registry_settle(voice_zone_metrics(z), VOICE_M_WS_OPENED,
+                                   VOICE_M_WS_CLOSED);
+    ngx_http_voice_registry_settle(voice_zone_metrics(z),
+                                   VOICE_M_GATEWAY_OPENED,
+                                   VOICE_M_GATEWAY_CLOSED);
     ngx_http_voice_taken = atomic_load(&z->header->worker[z->worker].taken);
 
     return NGX_OK;

@@ -12,6 +12,7 @@
 #include "ngx_http_voice_status.h"
 
 #include "voice_drain.h"
+#include "voice_guild.h"
 
 
 /* a line of each counter with its help, and all else */
@@ -26,7 +27,9 @@ typedef struct {
     voice_drain_t            drain;
     uint64_t                 now;
     uint64_t                 sum[VOICE_METRICS_COUNT];
+    voice_guild_stats_t      guilds;
     uint64_t                 websockets;
+    uint64_t                 gateways;
     ngx_uint_t               workers;
     u_char                   boot_id[36];
     u_char                  *last;        /* of the answer's buffer */
@@ -63,6 +66,15 @@ static const ngx_http_voice_help_t  ngx_http_voice_helps[] = {
     { "sessions_expired", "Sessions that were not resumed in time." },
     { "outbox_overflows", "Sessions that lost events, being too slow." },
     { "refused", "Voice websockets refused or ended, by reason." },
+    { "gateway_websockets_opened", "Gateway websockets opened." },
+    { "gateway_websockets_closed", "Gateway websockets closed." },
+    { "gateway_identifies", "Gateway sessions made by Identify." },
+    { "gateway_resumes", "Attempts to resume a gateway session." },
+    { "gateway_sessions_expired", "Gateway sessions not resumed in time." },
+    { "gateway_commands", "Messages of gateway clients." },
+    { "gateway_events", "Events sent to gateway clients." },
+    { "gateway_refused", "Gateway websockets refused or ended, by reason." },
+    { "api_requests", "Requests of REST, by status." },
     { "zone_repairs", "Repairs after a process died inside the lock." }
 };
 
@@ -85,24 +97,38 @@ ngx_http_voice_status_help(const char *family)
 }
 
 
+/* Of a living worker: one that was killed could not count the closed. */
+
+static uint64_t
+ngx_http_voice_status_open(voice_worker_t *w, voice_metric_t opens,
+    voice_metric_t closes)
+{
+    uint64_t  closed, opened;
+
+    opened = atomic_load(&w->metrics.value[opens]);
+    closed = atomic_load(&w->metrics.value[closes]);
+
+    return opened - ngx_min(opened, closed);
+}
+
+
 static void
 ngx_http_voice_status_collect(ngx_http_voice_status_t *st, voice_zone_t *z)
 {
     u_char           *p;
-    uint64_t          closed, opened;
     ngx_uint_t        i;
     voice_worker_t   *w;
 
     st->zone = z;
     st->workers = 0;
     st->websockets = 0;
+    st->gateways = 0;
 
     voice_session_stats(z, &st->sessions);
     (void) voice_drain_get(z, &st->drain);
     st->now = ngx_voice_now();
+    voice_guild_stats(z, &st->guilds);
     voice_zone_metrics_sum(z, st->sum);
-
-    /* of living workers: one that was killed could not count the closed */
 
     for (i = 0; i < VOICE_WORKERS_MAX; i++) {
         w = &z->header->worker[i];
@@ -111,11 +137,11 @@ ngx_http_voice_status_collect(ngx_http_voice_status_t *st, voice_zone_t *z)
             continue;
         }
 
-        opened = atomic_load(&w->metrics.value[VOICE_M_WS_OPENED]);
-        closed = atomic_load(&w->metrics.value[VOICE_M_WS_CLOSED]);
-
         st->workers++;
-        st->websockets += opened - ngx_min(opened, closed);
+        st->websockets += ngx_http_voice_status_open(w, VOICE_M_WS_OPENED,
+                                                     VOICE_M_WS_CLOSED);
+        st->gateways += ngx_http_voice_status_open(w, VOICE_M_GATEWAY_OPENED,
+                                                   VOICE_M_GATEWAY_CLOSED);
     }
 
     for (p = st->boot_id, i = 0; i < sizeof(z->header->boot_id); i++) {
@@ -195,8 +221,15 @@ ngx_http_voice_status_json_sessions(ngx_http_voice_status_t *st, u_char *p)
                          voice_mode_name((voice_mode_t) i), ss->by_mode[i]);
     }
 
+    p = ngx_slprintf(p, st->last,
+                     "}},\"gateway\":{\"websockets\":%uL,\"attached\":%uD,"
+                     "\"detached\":%uD,\"voice_states\":%uD,"
+                     "\"guilds\":%uD,\"log_events\":%uL}",
+                     st->gateways, st->guilds.attached, st->guilds.detached,
+                     st->guilds.states, st->guilds.guilds, st->guilds.events);
+
     return ngx_slprintf(p, st->last,
-                        "}},\"rooms\":%uD,\"websockets\":%uL,"
+                        ",\"rooms\":%uD,\"websockets\":%uL,"
                         "\"rx\":{\"packets\":%uL,\"bytes\":%uL,"
                         "\"accepted\":%uL},"
                         "\"tx\":{\"packets\":%uL,\"bytes\":%uL}",
@@ -360,6 +393,19 @@ ngx_http_voice_status_gauges(ngx_http_voice_status_t *st, u_char *p)
                                     "no deadline, or it is over.",
                                     (ngx_http_voice_status_deadline(st) + 999)
                                     / 1000);
+    p = ngx_http_voice_status_gauge(st, p, "voice_gateway_websockets",
+                                    "Open gateway websockets.",
+                                    st->gateways);
+    p = ngx_http_voice_status_gauge(st, p, "voice_gateway_sessions",
+                                    "Gateway sessions.",
+                                    st->guilds.attached
+                                    + st->guilds.detached);
+    p = ngx_http_voice_status_gauge(st, p, "voice_gateway_sessions_detached",
+                                    "Gateway sessions without a websocket.",
+                                    st->guilds.detached);
+    p = ngx_http_voice_status_gauge(st, p, "voice_states",
+                                    "Users who are in a voice channel by way "
+                                    "of the gateway.", st->guilds.states);
 
     p = ngx_slprintf(p, st->last,
                      "# HELP voice_sessions_by_mode Sessions by mode.\n"

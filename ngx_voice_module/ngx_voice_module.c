@@ -473,6 +473,8 @@ ngx_voice_housekeep_handler(ngx_event_t *ev)
     if (expired != 0) {
         ngx_log_error(NGX_LOG_INFO, ev->log, 0,
                       "%ud gateway sessions were not resumed in time", expired);
+        voice_metric_add(voice_zone_metrics(z), VOICE_M_GATEWAY_EXPIRED,
+                         expired);
     }
 
     expired = voice_session_expire(z, ngx_voice_now());

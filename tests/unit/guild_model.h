@@ -70,7 +70,7 @@ typedef struct {
     uint64_t                  read;      /* the worker's place in the log */
     uint64_t                  deadline;
     uint64_t                  sent[GOPS_SENT];       /* by s */
-    uint32_t                  acked;     /* last s that the client has */
+    uint64_t                  acked;     /* last s that the client has */
     uint64_t                  pos;       /* next event of the history */
 } gops_gateway_t;
 

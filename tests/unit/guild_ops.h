@@ -16,7 +16,7 @@
 
 /* A client gets a dispatch: the next one, and the next event for it. */
 static inline void
-gops_receive(gops_zone_t *o, gops_gateway_t *g, uint32_t s, uint64_t what)
+gops_receive(gops_zone_t *o, gops_gateway_t *g, uint64_t s, uint64_t what)
 {
     const gops_event_t  *e;
 
@@ -43,7 +43,7 @@ gops_receive(gops_zone_t *o, gops_gateway_t *g, uint32_t s, uint64_t what)
 static inline void
 gops_dispatch(gops_zone_t *o, gops_gateway_t *g, uint64_t what)
 {
-    uint32_t  seq;
+    uint64_t  seq;
 
     ops_check(o, voice_gateway_session_dispatched(&o->z[g->owner], &g->h,
                                                   what, &seq)
@@ -165,7 +165,7 @@ gops_ended(gops_zone_t *o, gops_gateway_t *gw)
 static inline bool
 gops_resumable(const gops_zone_t *o, const gops_gateway_t *g)
 {
-    uint32_t  s;
+    uint64_t  s;
     uint64_t  next, oldest;
 
     next = voice_log_next(&o->z[0]);
@@ -196,7 +196,8 @@ gops_resume(gops_zone_t *o, gops_gateway_t *g, uint32_t a)
     char                      sid[VOICE_GATEWAY_SESSION_LEN + 2];
     size_t                    i, n;
     uint8_t                   token[VOICE_TOKEN_HASH_LEN];
-    uint32_t                  s, seq = g->acked, taken;
+    uint32_t                  taken;
+    uint64_t                  s, seq = g->acked;
     uint64_t                  replay[VOICE_GATEWAY_DISPATCHES];
     voice_err_t               err, expected;
     voice_gateway_session_t   h, old = g->h;
@@ -268,12 +269,12 @@ gops_resume(gops_zone_t *o, gops_gateway_t *g, uint32_t a)
 
     for (i = 0; i < n; i++) {
         ops_check(o, replay[i] == g->sent[(h.seq + i) % GOPS_SENT]);
-        gops_receive(o, g, (uint32_t) (h.seq + i), replay[i]);
+        gops_receive(o, g, h.seq + i, replay[i]);
     }
 
     o->replayed += (unsigned) n;
     g->h = h;
-    g->h.seq += (uint32_t) n;
+    g->h.seq += n;
     g->owner = w;
     g->read = h.next;
 }
@@ -579,7 +580,7 @@ static inline const char *
 gops_exact(const voice_zone_t *z, unsigned base,
     const voice_gateway_record_t *g, uint64_t from)
 {
-    uint32_t                  s;
+    uint64_t                  s;
     uint64_t                  what, n = from;
     const voice_log_event_t  *ev;
 

@@ -137,7 +137,7 @@ static void
 crash_flush(voice_zone_t *z, voice_gateway_session_t *h, unsigned u)
 {
     size_t              n;
-    uint32_t            seq;
+    uint64_t            seq;
     uint64_t            next = h->next;
     voice_log_event_t   ev;
 
@@ -320,7 +320,7 @@ crash_run_dispatch(crash_t *c)
 static void
 crash_run_snapshot(crash_t *c)
 {
-    uint32_t  seq;
+    uint64_t  seq;
 
     (void) voice_gateway_session_dispatched(&c->z, &c->h[BEN],
                                             VOICE_GATEWAY_SNAPSHOT(3, 7),

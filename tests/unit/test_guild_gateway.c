@@ -242,7 +242,7 @@ test_log_wrap_dispatches(void **state)
     guild_t                  *t = *state;
     size_t                    n;
     unsigned                  i;
-    uint32_t                  seq;
+    uint64_t                  seq;
     uint64_t                  replay[VOICE_GATEWAY_DISPATCHES];
     voice_gateway_session_t   h = make(t, 0, 5), got;
 
@@ -332,7 +332,7 @@ static void
 test_dispatched(void **state)
 {
     guild_t                  *t = *state;
-    uint32_t                  seq;
+    uint64_t                  seq;
     voice_zone_t             *z = &t->z[0];
     voice_gateway_session_t   h = make(t, 0, 5), old;
 
@@ -400,7 +400,7 @@ test_resume_errors(void **state)
     char                      sid[VOICE_GATEWAY_SESSION_LEN + 2];
     size_t                    i, n;
     uint8_t                   token[VOICE_TOKEN_HASH_LEN];
-    uint32_t                  seq;
+    uint64_t                  seq;
     uint64_t                  replay[VOICE_GATEWAY_DISPATCHES];
     voice_zone_t              nobody = t->z[0];
     voice_gateway_session_t   h = make(t, 0, 5), got;
@@ -464,7 +464,7 @@ test_resume_replay(void **state)
 {
     guild_t                  *t = *state;
     size_t                    i, n;
-    uint32_t                  seq;
+    uint64_t                  seq;
     uint64_t                  replay[VOICE_GATEWAY_DISPATCHES], what;
     voice_gateway_session_t   h = make(t, 0, 5), got;
 
@@ -622,12 +622,52 @@ test_detach_expire(void **state)
 }
 
 
+/* Numbers go on beyond 32 bits, and so does what can be replayed. */
+
+static void
+test_many_dispatches(void **state)
+{
+    guild_t                  *t = *state;
+    size_t                    i, n;
+    uint64_t                  seq, first = UINT32_MAX - 9ull;
+    uint64_t                  replay[VOICE_GATEWAY_DISPATCHES];
+    voice_gateway_record_t   *g;
+    voice_gateway_session_t   h = make(t, 0, 5), got;
+
+    g = voice_gateway_get(&t->z[0], h.id);
+    g->seq = first;
+
+    for (i = 0; i < VOICE_GATEWAY_RING; i++) {
+        g->dispatch[i] = VOICE_GATEWAY_SNAPSHOT(1, 0);
+    }
+
+    for (i = 0; i < 20; i++) {
+        test_err("dispatch", voice_gateway_session_dispatched(&t->z[0], &h,
+                 VOICE_GATEWAY_SNAPSHOT(2, i), &seq), VOICE_OK);
+        test_num("seq", seq, first + i);
+    }
+
+    test_err("resume", resume(t, 1, &h, first + 4, 20, &got, replay, &n),
+             VOICE_OK);
+    test_num("first", got.seq, first + 5);
+    test_num("replay", n, 15);
+
+    for (i = 0; i < n; i++) {
+        test_num("what", replay[i], VOICE_GATEWAY_SNAPSHOT(2, i + 5));
+    }
+
+    test_err("the same in 32 bits", resume(t, 1, &h, (uint32_t) (first + 15),
+                                           20, &got, replay, &n),
+             VOICE_E_EXPIRED);
+}
+
+
 static void
 test_worker_gone(void **state)
 {
     guild_t                  *t = *state;
     size_t                    n;
-    uint32_t                  seq;
+    uint64_t                  seq;
     uint64_t                  replay[VOICE_GATEWAY_DISPATCHES];
     voice_state_info_t        info;
     voice_guild_stats_t       st;
@@ -738,7 +778,7 @@ test_distances(void **state)
 {
     guild_t                  *t = *state;
     size_t                    i, n;
-    uint32_t                  seq, last;
+    uint64_t                  seq, last;
     uint64_t                  replay[VOICE_GATEWAY_DISPATCHES];
     voice_gateway_session_t   h = make(t, 0, 5);
 
@@ -783,6 +823,7 @@ main(void)
         test(test_resume_replay),
         test(test_wakes),
         test(test_detach_expire),
+        test(test_many_dispatches),
         test(test_worker_gone),
         test(test_destroy),
         test(test_many_states),

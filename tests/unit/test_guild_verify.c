@@ -273,7 +273,8 @@ prepare(voice_zone_t *z, void *mem)
 {
     bool                      replaced;
     uint8_t                   token[VOICE_TOKEN_HASH_LEN] = { 1 };
-    uint32_t                  seq, attach;
+    uint32_t                  attach;
+    uint64_t                  seq;
     uint64_t                  user;
     voice_id_t                id;
     voice_state_join_t        j = { .guild_id = 10, .channel_id = 20 };
