@@ -35,6 +35,12 @@
  */
 #define VOICE_STATE_STREAM          0x100u
 
+/*
+ * A moderator has moved the user into a channel that it may not enter itself:
+ * the mover's right is enough, for as long as the user stays there.
+ */
+#define VOICE_STATE_BROUGHT         0x200u
+
 /* What the client itself says of itself. */
 #define VOICE_STATE_SELF                                                      \
     (VOICE_SESSION_SELF_MUTE | VOICE_SESSION_SELF_DEAF | VOICE_SESSION_VIDEO  \
@@ -202,8 +208,8 @@ typedef enum {
  * CHANGED if no voice websocket is alive.  Without a gateway session there is
  * no SERVER, and nothing at all for UNCHANGED.
  *
- * MUTE and DEAF stay as moderators left them.  So does SUPPRESS, and the
- * request to speak, as long as the channel and session stay the same.
+ * MUTE and DEAF stay as moderators left them.  So do SUPPRESS, BROUGHT and
+ * the request to speak, as long as the channel and session stay the same.
  *
  * VOICE_E_FULL    the channel has user_limit users
  * VOICE_E_NOMEM   no slot left
@@ -223,14 +229,15 @@ voice_err_t voice_state_leave(voice_zone_t *z, uint64_t guild_id,
     uint64_t user_id);
 
 /*
- * By a moderator: to another channel of the guild; suppress as there.  The
- * user limit doesn't count.  Nothing happens if the user is there already.
+ * By a moderator: to another channel of the guild.  flags: SUPPRESS as there,
+ * BROUGHT.  The user limit doesn't count.  Nothing happens if the user is
+ * there already.
  *
  * VOICE_E_NOT_FOUND  not in voice
  * VOICE_E_RANGE      channel 0
  */
 voice_err_t voice_state_move(voice_zone_t *z, uint64_t guild_id,
-    uint64_t user_id, uint64_t channel_id, bool suppress);
+    uint64_t user_id, uint64_t channel_id, uint32_t flags);
 
 /*
  * Sets and clears flags and, with request not NULL, the request to speak.

@@ -96,7 +96,8 @@ voice_verify_state(voice_verify_t *v, uint32_t i)
     v->states++;
 
     voice_verify(v, st->guild_id != 0 && st->user_id != 0
-                    && (st->flags & ~VOICE_STATE_FLAGS) == 0
+                    && (st->flags & ~(VOICE_STATE_FLAGS
+                                      | VOICE_STATE_BROUGHT)) == 0
                     && voice_verify_ended(st->session_id),
                  "state %u: ids or flags out of range", i);
     voice_verify(v, voice_verify_indexed(z, &ix, i)

@@ -126,9 +126,10 @@ permission_implicit(uint64_t perm, const voice_dir_channel_t *channel)
 }
 
 
-uint64_t
-voice_permission_channel(const voice_dir_guild_t *guild,
-    const voice_dir_channel_t *channel, const voice_dir_member_t *member)
+static uint64_t
+permission_channel(const voice_dir_guild_t *guild,
+    const voice_dir_channel_t *channel, const voice_dir_member_t *member,
+    uint64_t more)
 {
     uint64_t  perm;
 
@@ -139,8 +140,25 @@ voice_permission_channel(const voice_dir_guild_t *guild,
         return perm;
     }
 
-    perm = permission_overwrite(perm, guild, channel, member);
+    perm = permission_overwrite(perm, guild, channel, member) | more;
     perm &= VOICE_PERM_ALL & ~VOICE_PERM_ADMINISTRATOR;
 
     return permission_implicit(perm, channel);
+}
+
+
+uint64_t
+voice_permission_channel(const voice_dir_guild_t *guild,
+    const voice_dir_channel_t *channel, const voice_dir_member_t *member)
+{
+    return permission_channel(guild, channel, member, 0);
+}
+
+
+uint64_t
+voice_permission_brought(const voice_dir_guild_t *guild,
+    const voice_dir_channel_t *channel, const voice_dir_member_t *member)
+{
+    return permission_channel(guild, channel, member,
+                              VOICE_PERM_VIEW_CHANNEL | VOICE_PERM_CONNECT);
 }

@@ -106,5 +106,9 @@ uint64_t voice_permission_guild(const voice_dir_guild_t *guild,
 uint64_t voice_permission_channel(const voice_dir_guild_t *guild,
     const voice_dir_channel_t *channel, const voice_dir_member_t *member);
 
+/* The same of one whom a moderator has brought in: may view and connect. */
+uint64_t voice_permission_brought(const voice_dir_guild_t *guild,
+    const voice_dir_channel_t *channel, const voice_dir_member_t *member);
+
 
 #endif /* _VOICE_PERMISSION_H_INCLUDED_ */

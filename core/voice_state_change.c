@@ -118,7 +118,8 @@ voice_state_join_event(const voice_state_join_t *j, const voice_state_t *old,
 
     memset(ev, 0, sizeof(voice_log_event_t));
 
-    keep = VOICE_STATE_STICKY | (stays ? VOICE_SESSION_SUPPRESS : 0);
+    keep = VOICE_STATE_STICKY
+           | (stays ? VOICE_SESSION_SUPPRESS | VOICE_STATE_BROUGHT : 0);
 
     ev->type = VOICE_LOG_STATE;
     ev->owner = j->gateway;
@@ -268,8 +269,9 @@ voice_state_leave(voice_zone_t *z, uint64_t guild_id, uint64_t user_id)
 
 voice_err_t
 voice_state_move(voice_zone_t *z, uint64_t guild_id, uint64_t user_id,
-    uint64_t channel_id, bool suppress)
+    uint64_t channel_id, uint32_t flags)
 {
+    uint32_t            given = VOICE_SESSION_SUPPRESS | VOICE_STATE_BROUGHT;
     voice_state_t      *st;
     voice_log_event_t   ev[2];
 
@@ -286,8 +288,7 @@ voice_state_move(voice_zone_t *z, uint64_t guild_id, uint64_t user_id,
 
         ev[0].state.channel_id = channel_id;
         ev[0].state.request_to_speak = 0;
-        ev[0].state.flags &= ~VOICE_SESSION_SUPPRESS;
-        ev[0].state.flags |= suppress ? VOICE_SESSION_SUPPRESS : 0;
+        ev[0].state.flags = (st->flags & ~given) | (flags & given);
 
         ev[1] = ev[0];
         ev[1].type = VOICE_LOG_SERVER;

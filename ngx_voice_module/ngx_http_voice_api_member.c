@@ -192,7 +192,7 @@ static voice_err_t
 ngx_http_voice_patch_move(ngx_http_voice_api_t *api,
     const voice_dir_channel_t *channel)
 {
-    bool         suppress;
+    uint32_t     flags;
     uint64_t     permissions;
     voice_err_t  err;
 
@@ -206,13 +206,22 @@ ngx_http_voice_patch_move(ngx_http_voice_api_t *api,
         return err;
     }
 
+    flags = 0;
     permissions = ngx_http_voice_guild_permissions(api->guild, channel,
-                                                   api->user_id);
-    suppress = ngx_http_voice_guild_suppress(api->guild, channel, permissions)
-               != 0;
+                                                   api->user_id, 0);
+
+    if (!ngx_http_voice_may_join(permissions)) {
+        flags = VOICE_STATE_BROUGHT;
+        permissions = ngx_http_voice_guild_permissions(api->guild, channel,
+                                                       api->user_id, flags);
+    }
+
+    if (ngx_http_voice_guild_suppress(api->guild, channel, permissions)) {
+        flags |= VOICE_SESSION_SUPPRESS;
+    }
 
     err = voice_state_move(api->zone, api->guild_id, api->user_id,
-                           channel->id, suppress);
+                           channel->id, flags);
 
     if (err == VOICE_OK) {
         ngx_http_voice_api_log(api, "moved", api->user_id, channel->id);

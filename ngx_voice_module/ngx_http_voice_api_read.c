@@ -175,7 +175,7 @@ ngx_http_voice_api_channel(ngx_http_voice_api_t *api)
     }
 
     if (!(ngx_http_voice_guild_permissions(guild, channel,
-                                           api->token->user_id)
+                                           api->token->user_id, 0)
           & VOICE_PERM_VIEW_CHANNEL))
     {
         ngx_http_voice_api_error(api, VOICE_REST_MISSING_ACCESS);

@@ -395,13 +395,15 @@ ngx_http_voice_guild_conflict(const voice_dir_guild_t *guild, size_t *channel)
 
 uint64_t
 ngx_http_voice_guild_permissions(const voice_dir_guild_t *guild,
-    const voice_dir_channel_t *channel, uint64_t user_id)
+    const voice_dir_channel_t *channel, uint64_t user_id, uint32_t flags)
 {
     ngx_http_voice_member_t  m;
 
     ngx_http_voice_guild_member(guild, user_id, &m);
 
-    return voice_permission_channel(guild, channel, m.member);
+    return (flags & VOICE_STATE_BROUGHT)
+           ? voice_permission_brought(guild, channel, m.member)
+           : voice_permission_channel(guild, channel, m.member);
 }
 
 
@@ -433,7 +435,8 @@ ngx_http_voice_guild_enforce_state(const voice_dir_guild_t *guild,
 
     if (channel != NULL && voice_dir_channel_is_voice(channel)) {
         permissions = ngx_http_voice_guild_permissions(guild, channel,
-                                                       info->user_id);
+                                                       info->user_id,
+                                                       info->flags);
     }
 
     if (!ngx_http_voice_may_join(permissions)) {

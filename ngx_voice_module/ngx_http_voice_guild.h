@@ -78,9 +78,9 @@ ngx_uint_t ngx_http_voice_guild_conflict(const voice_dir_guild_t *guild,
     size_t *channel);
 
 
-/* Permissions of a user in a channel of the guild. */
+/* Permissions of a user in a channel; flags: of its voice state there, or 0 */
 uint64_t ngx_http_voice_guild_permissions(const voice_dir_guild_t *guild,
-    const voice_dir_channel_t *channel, uint64_t user_id);
+    const voice_dir_channel_t *channel, uint64_t user_id, uint32_t flags);
 
 #define ngx_http_voice_may_join(permissions)                                  \
     (((permissions) & (VOICE_PERM_VIEW_CHANNEL | VOICE_PERM_CONNECT))         \

@@ -134,6 +134,31 @@ ngx_http_voice_join_drains(ngx_http_voice_gateway_t *gw, uint64_t guild_id)
 }
 
 
+/* One whom a moderator has brought there may ask for it again, and stays. */
+
+static uint64_t
+ngx_http_voice_join_permissions(ngx_http_voice_gateway_t *gw,
+    const voice_dir_guild_t *guild, const voice_dir_channel_t *channel)
+{
+    uint64_t            permissions;
+    voice_state_info_t  info;
+
+    permissions = ngx_http_voice_guild_permissions(guild, channel, gw->user_id,
+                                                   0);
+
+    if (ngx_http_voice_may_join(permissions)
+        || voice_state_get(gw->zone, guild->id, gw->user_id, &info) != VOICE_OK
+        || info.channel_id != channel->id
+        || ngx_strcmp(info.session_id, gw->session.session_id) != 0)
+    {
+        return permissions;
+    }
+
+    return ngx_http_voice_guild_permissions(guild, channel, gw->user_id,
+                                            info.flags);
+}
+
+
 /* Section 7.2: what isn't allowed is passed over in silence. */
 
 void
@@ -184,8 +209,7 @@ ngx_http_voice_gateway_voice_state(ngx_http_voice_gateway_t *gw,
         return;
     }
 
-    permissions = ngx_http_voice_guild_permissions(guild, channel,
-                                                   gw->user_id);
+    permissions = ngx_http_voice_join_permissions(gw, guild, channel);
 
     if (!ngx_http_voice_may_join(permissions)) {
         ngx_log_error(NGX_LOG_INFO, gw->log, 0,

@@ -426,7 +426,7 @@ ngx_http_voice_token_permissions(ngx_http_voice_api_t *api,
 
     token->has_permissions = true;
     token->permissions = ngx_http_voice_guild_permissions(guild, channel,
-                                                          token->user_id);
+                                                          token->user_id, 0);
 
     if (ngx_http_voice_guild_suppress(guild, channel, token->permissions)) {
         token->suppress = true;

@@ -321,7 +321,8 @@ ngx_http_voice_render_server(ngx_http_voice_gateway_t *gw,
     }
 
     permissions = ngx_http_voice_guild_permissions(guild, channel,
-                                                   info->user_id);
+                                                   info->user_id,
+                                                   info->flags);
 
     err = ngx_http_voice_render_token(gw, info, permissions, jwt, sizeof(jwt));
 

@@ -369,7 +369,8 @@ gops_join(gops_zone_t *o, gops_gateway_t *gw, unsigned g, unsigned u,
 
     st->flags = (old.flags & VOICE_STATE_STICKY)
                 | (flags & VOICE_STATE_SELF)
-                | ((stays ? old.flags : flags) & VOICE_SESSION_SUPPRESS);
+                | ((stays ? old.flags : flags) & VOICE_SESSION_SUPPRESS)
+                | (stays ? old.flags & VOICE_STATE_BROUGHT : 0);
 
     expected = !stays ? (same ? VOICE_STATE_MOVED : VOICE_STATE_JOINED)
                : st->flags == old.flags ? VOICE_STATE_UNCHANGED
@@ -410,6 +411,14 @@ gops_left(gops_zone_t *o, unsigned g, unsigned u)
 }
 
 
+static inline uint32_t
+gops_brought(uint32_t a)
+{
+    return ((a & 64) ? VOICE_SESSION_SUPPRESS : 0)
+           | ((a & 128) ? VOICE_STATE_BROUGHT : 0);
+}
+
+
 static inline void
 gops_moderate(gops_zone_t *o, gops_t op, unsigned g, unsigned u, uint32_t a,
     uint32_t b)
@@ -436,7 +445,7 @@ gops_moderate(gops_zone_t *o, gops_t op, unsigned g, unsigned u, uint32_t a,
 
     if (op == GOPS_MOVE) {
         ops_check(o, voice_state_move(z, o->base + g, gops_user(o, u),
-                                      2000 + channel, a & 64)
+                                      2000 + channel, gops_brought(a))
                      == expected);
 
         if (expected != VOICE_OK || st->channel == channel) {
@@ -446,8 +455,9 @@ gops_moderate(gops_zone_t *o, gops_t op, unsigned g, unsigned u, uint32_t a,
         old_channel = st->channel;
         st->channel = channel;
         st->request = 0;
-        st->flags = (st->flags & ~VOICE_SESSION_SUPPRESS)
-                    | ((a & 64) ? VOICE_SESSION_SUPPRESS : 0);
+        st->flags = (st->flags & ~(VOICE_SESSION_SUPPRESS
+                                   | VOICE_STATE_BROUGHT))
+                    | gops_brought(a);
 
         gops_expect(o, VOICE_LOG_STATE, g, u, old_channel, 0);
 

@@ -248,7 +248,8 @@ crash_run_change(crash_t *c)
 static void
 crash_run_move(crash_t *c)
 {
-    voice_state_move(&c->z, CRASH_BASE, crash_user(ANNA), 12, true);
+    voice_state_move(&c->z, CRASH_BASE, crash_user(ANNA), 12,
+                     VOICE_SESSION_SUPPRESS | VOICE_STATE_BROUGHT);
 }
 
 static void

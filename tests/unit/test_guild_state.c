@@ -366,7 +366,7 @@ test_platform(void **state)
     event(t, VOICE_LOG_STATE);
     no_event(t);
 
-    test_err("move", voice_state_move(&t->z, GUILD, 77, 22, false), VOICE_OK);
+    test_err("move", voice_state_move(&t->z, GUILD, 77, 22, 0), VOICE_OK);
     ev = event(t, VOICE_LOG_STATE);
     test_num("move", ev.state.channel_id, 22);
     no_event(t);
@@ -505,7 +505,7 @@ test_sticky(void **state)
     test_err("flags", voice_state_flags(&t->z, GUILD, ANNA, 0,
                                         VOICE_SESSION_MUTE, NULL),
              VOICE_E_NOT_FOUND);
-    test_err("move", voice_state_move(&t->z, GUILD, ANNA, 21, false),
+    test_err("move", voice_state_move(&t->z, GUILD, ANNA, 21, 0),
              VOICE_E_NOT_FOUND);
     test_err("leave", voice_state_leave(&t->z, GUILD, ANNA),
              VOICE_E_NOT_FOUND);
@@ -612,7 +612,7 @@ test_move(void **state)
     voice_id_t          id;
     voice_log_event_t   ev;
 
-    test_err("not in voice", voice_state_move(&t->z, GUILD, ANNA, 21, false),
+    test_err("not in voice", voice_state_move(&t->z, GUILD, ANNA, 21, 0),
              VOICE_E_NOT_FOUND);
 
     joined(t, &t->anna, ANNA, 20, VOICE_SESSION_SELF_MUTE,
@@ -622,15 +622,17 @@ test_move(void **state)
     select_live(t, id);
     t->next = voice_log_next(&t->z);
 
-    test_err("channel 0", voice_state_move(&t->z, GUILD, ANNA, 0, false),
+    test_err("channel 0", voice_state_move(&t->z, GUILD, ANNA, 0, 0),
              VOICE_E_RANGE);
-    test_err("there already", voice_state_move(&t->z, GUILD, ANNA, 20, true),
+    test_err("there already", voice_state_move(&t->z, GUILD, ANNA, 20,
+             VOICE_SESSION_SUPPRESS),
              VOICE_OK);
     no_event(t);
     test_num("stays", voice_flags(t, id), VOICE_SESSION_DEAF
              | VOICE_SESSION_SELF_MUTE);
 
-    test_err("move", voice_state_move(&t->z, GUILD, ANNA, 21, true),
+    test_err("move", voice_state_move(&t->z, GUILD, ANNA, 21,
+             VOICE_SESSION_SUPPRESS),
              VOICE_OK);
     ev = event(t, VOICE_LOG_STATE);
     test_num("old", ev.old_channel, 20);
@@ -644,11 +646,45 @@ test_move(void **state)
     no_event(t);
     closed(t, id);
 
-    test_err("back", voice_state_move(&t->z, GUILD, ANNA, 20, false),
+    test_err("back", voice_state_move(&t->z, GUILD, ANNA, 20, 0),
              VOICE_OK);
     ev = event(t, VOICE_LOG_STATE);
     test_num("flags", ev.state.flags, VOICE_SESSION_DEAF
              | VOICE_SESSION_SELF_MUTE);
+}
+
+
+/* Who was brought in may ask for a new token, and stays until it goes. */
+
+static void
+test_brought(void **state)
+{
+    guild_t  *t = *state;
+
+    joined(t, &t->anna, ANNA, 20, 0, VOICE_STATE_JOINED);
+
+    test_err("move", voice_state_move(&t->z, GUILD, ANNA, 21,
+             VOICE_STATE_BROUGHT | VOICE_SESSION_DEAF), VOICE_OK);
+    t->next = voice_log_next(&t->z) - 2;
+    test_num("brought", event(t, VOICE_LOG_STATE).state.flags,
+             VOICE_STATE_BROUGHT);
+
+    joined(t, &t->anna, ANNA, 21, 0, VOICE_STATE_UNCHANGED);
+    t->next = voice_log_next(&t->z) - 2;
+    test_num("asks again", event(t, VOICE_LOG_STATE).state.flags,
+             VOICE_STATE_BROUGHT);
+
+    joined(t, &t->anna, ANNA, 21, VOICE_SESSION_SELF_MUTE,
+           VOICE_STATE_CHANGED);
+    voice_state_flags(&t->z, GUILD, ANNA, 0, VOICE_STATE_BROUGHT, NULL);
+    t->next = voice_log_next(&t->z) - 2;
+    test_num("mutes itself", event(t, VOICE_LOG_STATE).state.flags,
+             VOICE_STATE_BROUGHT | VOICE_SESSION_SELF_MUTE);
+
+    joined(t, &t->anna, ANNA, 20, VOICE_STATE_BROUGHT, VOICE_STATE_MOVED);
+    t->next = voice_log_next(&t->z) - 2;
+    test_num("goes, and can't say so itself",
+             event(t, VOICE_LOG_STATE).state.flags, 0);
 }
 
 
@@ -884,7 +920,7 @@ test_detached_voice(void **state)
     select_live(t, id);
     voice_session_detach(&t->z, id, 1, 10, 1000);
 
-    test_err("move", voice_state_move(&t->z, GUILD, ANNA, 21, false),
+    test_err("move", voice_state_move(&t->z, GUILD, ANNA, 21, 0),
              VOICE_OK);
     assert_null(voice_session_get(&t->z, id));
 }
@@ -941,6 +977,7 @@ main(void)
         test(test_sticky),
         test(test_flags),
         test(test_move),
+        test(test_brought),
         test(test_user_limit),
         test(test_slots),
         test(test_admit),

@@ -322,6 +322,45 @@ permission_without_roles(void **state)
 }
 
 
+/* One who was brought in has what everybody there has, and no more. */
+static void
+permission_of_the_brought(void **state)
+{
+    voice_dir_role_t       everyone = { .id = GUILD,
+                                        .permissions = VIEW | SPEAK };
+    voice_dir_guild_t      guild;
+    voice_dir_member_t     member;
+    voice_dir_channel_t    channel;
+    voice_dir_overwrite_t  closed = { .id = GUILD,
+                                      .type = VOICE_OVERWRITE_ROLE,
+                                      .deny = VIEW | CONNECT };
+
+    (void) state;
+
+    memset(&guild, 0, sizeof(guild));
+    memset(&channel, 0, sizeof(channel));
+    guild.id = GUILD;
+    guild.owner_id = OTHER;
+    guild.role = &everyone;
+    guild.nroles = 1;
+    channel.type = VOICE;
+    channel.overwrite = &closed;
+    channel.noverwrites = 1;
+
+    voice_dir_member_make(&member, ME, "me", false);
+
+    test_num("by itself", voice_permission_channel(&guild, &channel, &member),
+             0);
+    test_num("brought", voice_permission_brought(&guild, &channel, &member),
+             VIEW | CONNECT | SPEAK);
+
+    closed.deny |= SPEAK;
+    test_num("and silent", voice_permission_brought(&guild, &channel,
+                                                    &member),
+             VIEW | CONNECT);
+}
+
+
 /* The numbers that Discord documents. */
 static void
 permission_bits(void **state)
@@ -350,6 +389,7 @@ main(void)
     const struct CMUnitTest  tests[] = {
         cmocka_unit_test(permission_cases),
         cmocka_unit_test(permission_without_roles),
+        cmocka_unit_test(permission_of_the_brought),
         cmocka_unit_test(permission_bits)
     };
 
