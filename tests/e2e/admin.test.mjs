@@ -375,6 +375,41 @@ describe('moderation is enforced in the relay', () => {
         await part(a, b, c);
     });
 
+    test('move into a closed channel: the mover\'s right is enough',
+        async () => {
+            const [a, b] = await pair();
+            let from = a.ws.inbox.all.length;
+
+            a.talk.stop();
+            a.channel = SECRET;
+            await done('move', a.user, { channel: SECRET, how: moderator() });
+            await a.serve(from);
+
+            /* as libraries recover: op 4 for where one is */
+            from = a.ws.inbox.all.length;
+            a.voice.destroy();
+            await a.enter(SECRET);
+
+            /* a change of the directory asks for everybody's rights */
+            assert.equal((await rest('PATCH', `guilds/${GUILD}`,
+                { body: { name: 'Renamed' } })).status, 200);
+            await b.event('GUILD_UPDATE', (d) => d.name === 'Renamed');
+            assert.equal((await stateOf(a.user)).channel_id, SECRET);
+
+            await done('move', b.user, { channel: SECRET, how: moderator() });
+            await b.event('VOICE_STATE_UPDATE', (d) =>
+                d.user_id === b.user && d.channel_id === SECRET);
+
+            /* who goes has no way back of its own */
+            await a.enter(LOUNGE);
+            a.ws.json({ op: 4, d: { guild_id: GUILD, channel_id: SECRET } });
+            await until('the refusal in the log', () => nginx.logLines(
+                new RegExp(`user ${a.user} may not join.*${SECRET}`))
+                .length > 0);
+            assert.equal((await stateOf(a.user)).channel_id, LOUNGE);
+            await part(a, b);
+        });
+
     test('kick: the voice session ends, its token too', async () => {
         const [a, b] = await pair();
         const { token } = a.voice;
@@ -490,6 +525,69 @@ describe('voicectl says why it failed', () => {
         assert.match(lines[0], /reason: "spam' , client: 1\.2\.3\.4\?2026/);
         assert.equal(nginx.logLines(/^2026\/01\/01/).length, 0);
         await part(a);
+    });
+});
+
+
+describe('the gateway\'s numbers', () => {
+    test('heartbeats have a limit of their own', async () => {
+        const a = await Guest.join(LOUNGE);
+
+        /* so many that commands could not follow, were they counted */
+        for (let i = 0; i < 100; i++) {
+            a.ws.json({ op: 1, d: null });
+        }
+        for (let i = 0; i < 60; i++) {
+            a.ws.json({ op: 3, d: {} });
+        }
+        a.voice.destroy();
+        await a.enter(STUDIO);
+
+        for (let i = 0; i < 200; i++) {
+            a.ws.json({ op: 1, d: null });
+        }
+        assert.equal((await a.ws.whenClosed()).code, 4008);
+        assert.ok(await nginx.metric('gateway_refused', 'reason="rate"') > 0);
+        a.destroy();
+    });
+
+    test('are in the status and add up', async () => {
+        const before = await nginx.metrics();
+        const a = await Guest.join(LOUNGE);
+        const during = await nginx.metrics();
+        const { gateway } = await nginx.status();
+        const more = (name) => during[name] - before[name];
+
+        assert.equal(more('voice_gateway_websockets'), 1);
+        assert.equal(more('voice_gateway_websockets_opened_total'), 1);
+        assert.equal(more('voice_gateway_identifies_total'), 1);
+        assert.equal(more('voice_states'), 1);
+        assert.equal(more('voice_gateway_commands_total'), 2);
+        assert.ok(more('voice_gateway_events_total') >= 4);
+        assert.equal(gateway.websockets, during.voice_gateway_websockets);
+        assert.equal(gateway.voice_states, during.voice_states);
+        assert.equal(gateway.attached + gateway.detached,
+            during.voice_gateway_sessions);
+
+        for (const [status, call] of [
+            [200, () => rest('GET', `guilds/${GUILD}`)],
+            [401, () => rest('GET', `guilds/${GUILD}`, { token: 'no' })],
+            [404, () => rest('GET', 'guilds/77')],
+            [400, () => rest('PATCH', `guilds/${GUILD}/members/${a.user}`,
+                { body: { mute: 'yes' } })]
+        ]) {
+            const label = `status="${status}"`;
+            const was = await nginx.metric('api_requests', label);
+
+            assert.equal((await call()).status, status);
+            await until(`a ${status} to be counted`, async () =>
+                await nginx.metric('api_requests', label) === was + 1);
+        }
+
+        await part(a);
+        await until('the gateway to be counted as closed', async () =>
+            (await nginx.metrics()).voice_gateway_websockets
+                === before.voice_gateway_websockets);
     });
 });
 
