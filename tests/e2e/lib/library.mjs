@@ -5,13 +5,15 @@
  * peers/.
  */
 
-import { fork } from 'node:child_process';
+import { fork, spawn } from 'node:child_process';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
+import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 
 import { newUser } from './member.mjs';
-import { within } from './wait.mjs';
+import { TcpProxy } from './net.mjs';
+import { until, within } from './wait.mjs';
 
 
 const PEERS = join(dirname(fileURLToPath(import.meta.url)), '../peers');
@@ -29,13 +31,31 @@ const AEAD = ['aead_aes256_gcm_rtpsize', 'aead_xchacha20_poly1305_rtpsize'];
 export const LIBRARIES = {
     djs016: { peer: 'djs.mjs', package: 'djs-voice-016', modes: SALSA },
     djs018: { peer: 'djs.mjs', package: 'djs-voice-018', modes: AEAD },
-    djs019: { peer: 'djs.mjs', package: 'djs-voice-019', modes: AEAD,
+    djs019: { peer: 'djs.mjs', package: '@discordjs/voice', modes: AEAD,
         node: 22 },
     eris: { peer: 'eris.mjs', package: 'eris', eaten: 4,
         modes: ['xsalsa20_poly1305'] },
     dysnomia: { peer: 'eris.mjs', package: '@projectdysnomia/dysnomia',
         eaten: 4, modes: AEAD }
 };
+
+
+/*
+ * Those that come by the main gateway.
+ *
+ * deaf: it has no way to receive voice
+ */
+export const BOTS = {
+    discordjs: { peer: 'bot-discordjs.mjs', node: 22 },
+    eris: { peer: 'bot-eris.mjs', package: 'eris' },
+    oceanic: { peer: 'bot-oceanic.mjs', node: 22 },
+    dysnomia: { peer: 'bot-eris.mjs',
+        package: '@projectdysnomia/dysnomia' },
+    discordpy: { peer: 'bot-discordpy.py', deaf: true }
+};
+
+/* the one that Debian's packages are for */
+const PYTHON = '/usr/bin/python3';
 
 
 function nodeFor(major) {
@@ -48,6 +68,33 @@ function nodeFor(major) {
 
     return join(dirname(require.resolve(
         `node-linux-${arch}/package.json`)), 'bin/node');
+}
+
+
+/* A process that is spoken to by IPC, or in lines of JSON. */
+function startNode(kind, cert) {
+    return fork(join(PEERS, kind.peer), [kind.package ?? ''], {
+        execPath: nodeFor(kind.node),
+        execArgv: [],
+        env: { ...process.env, NODE_EXTRA_CA_CERTS: cert },
+        stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+        serialization: 'json'
+    });
+}
+
+
+function startPython(kind, cert) {
+    const child = spawn(PYTHON, [join(PEERS, kind.peer)],
+        { env: { ...process.env, SSL_CERT_FILE: cert } });
+
+    createInterface({ input: child.stdout }).on('line', (line) =>
+        child.emit('message', JSON.parse(line)));
+    child.send = (message) =>
+        child.stdin.write(`${JSON.stringify(message)}\n`);
+    child.disconnect = () => child.stdin.end();
+    child.stdin.on('error', () => {});
+
+    return child;
 }
 
 
@@ -74,8 +121,8 @@ export class Library {
         return l;
     }
 
-    constructor(nginx, name, user) {
-        const kind = LIBRARIES[name];
+    constructor(nginx, name, user, kind = LIBRARIES[name]) {
+        const python = kind.peer.endsWith('.py');
 
         this.nginx = nginx;
         this.name = name;
@@ -83,14 +130,10 @@ export class Library {
         this.log = [];
         this.asked = new Map();
         this.id = 0;
-        this.child = fork(join(PEERS, kind.peer), [kind.package], {
-            execPath: nodeFor(kind.node),
-            execArgv: [],
-            env: { ...process.env, NODE_EXTRA_CA_CERTS: nginx.cert },
-            stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
-            serialization: 'json'
-        });
-        for (const stream of [this.child.stdout, this.child.stderr]) {
+        this.child = (python ? startPython : startNode)(kind, nginx.cert);
+        for (const stream of [this.child.stderr,
+            ...python ? [] : [this.child.stdout]])
+        {
             stream.setEncoding('utf8');
             stream.on('data', (text) => this.log.push(text.trimEnd()));
         }
@@ -177,11 +220,84 @@ export class Library {
             throw this.failure(this.dead);
         }
         await this.ask('leave');
+        await this.exit();
+    }
+
+    async exit() {
         this.child.disconnect();
         await within(`${this.name} to end`, this.exited, 10000)
             .catch((e) => {
                 throw this.failure(e.message);
             })
             .finally(() => this.destroy());
+    }
+}
+
+
+/*
+ * A bot that a library made.  What it says to the main gateway and to REST
+ * goes through a proxy, at which the network can be cut.
+ */
+export class Bot extends Library {
+    static async login(nginx, name, { user = newUser(), token } = {}) {
+        const proxy = await TcpProxy.open(nginx.https);
+        const b = new Bot(nginx, name, user, BOTS[name]);
+
+        b.proxy = proxy;
+        b.deaf = BOTS[name].deaf ?? false;
+        b.changes = [];
+        try {
+            Object.assign(b, { is: await b.ask('login', { port: proxy.port,
+                token: token ?? nginx.userToken(user, { bot: true }) }) });
+        } catch (e) {
+            b.destroy();
+            throw e;
+        }
+
+        return b;
+    }
+
+    onMessage(message) {
+        const { changed } = message;
+
+        if (!changed) {
+            super.onMessage(message);
+            return;
+        }
+
+        const last = this.changes.at(-1);
+
+        /* some have one event for the channel and another one for the rest */
+        if (JSON.stringify(last) !== JSON.stringify(changed)) {
+            this.changes.push(changed);
+        }
+    }
+
+    async join(guild, channel) {
+        Object.assign(this, await this.ask('join', { guild, channel }));
+    }
+
+    /* Waits for what its cache says of a user's voice state. */
+    sees(guild, user, wanted) {
+        return until(`${this.name} to see ${JSON.stringify(wanted)}`,
+            async () => {
+                const is = await this.ask('state', { guild, user });
+
+                return Object.entries(wanted).every(([k, v]) => is[k] === v);
+            }, 10000, 20);
+    }
+
+    leaveChannel() {
+        return this.ask('leave');
+    }
+
+    destroy() {
+        super.destroy();
+        this.proxy?.close();
+    }
+
+    async end() {
+        await this.ask('end');
+        await this.exit();
     }
 }

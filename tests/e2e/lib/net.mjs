@@ -1,13 +1,15 @@
 /*
  * Copyright (C) ngx-voice contributors
  *
- * Free ports.  They are taken below the range that the kernel gives to
- * sockets without one, so that no client of a test gets a server's port.
+ * Free ports, and a network that can be cut.  Free ports are taken below the
+ * range that the kernel gives to sockets without one, so that no client of a
+ * test gets a server's port.
  */
 
 import dgram from 'node:dgram';
 import net from 'node:net';
 import { randomInt } from 'node:crypto';
+import { once } from 'node:events';
 
 
 const FIRST = 20000;
@@ -51,4 +53,79 @@ export async function freePort() {
     }
 
     throw new Error(`no free port in ${FIRST}..${LAST - 1}`);
+}
+
+
+/* Passes TCP connections on to a port; they can be cut. */
+export class TcpProxy {
+    static async open(to) {
+        const p = new TcpProxy(to);
+
+        p.server.listen(0, '127.0.0.1');
+        await once(p.server, 'listening');
+
+        return p;
+    }
+
+    constructor(to) {
+        this.to = to;
+        this.pairs = new Set();
+        this.held = null;
+        this.server = net.createServer((near) => {
+            near.on('error', () => near.destroy());
+            if (this.held) {
+                this.held.add(near);
+            } else {
+                this.pass(near);
+            }
+        });
+    }
+
+    get port() {
+        return this.server.address().port;
+    }
+
+    pass(near) {
+        const far = net.connect(this.to, '127.0.0.1');
+        const pair = [near, far];
+        const end = () => {
+            this.pairs.delete(pair);
+            near.destroy();
+            far.destroy();
+        };
+
+        this.pairs.add(pair);
+        for (const socket of pair) {
+            socket.setNoDelay(true);
+            socket.on('error', end);
+            socket.on('close', end);
+        }
+        near.pipe(far);
+        far.pipe(near);
+    }
+
+    /* Cuts what there is; what comes waits for release(). */
+    cut() {
+        this.held = new Set();
+        for (const pair of this.pairs) {
+            for (const socket of pair) {
+                socket.resetAndDestroy();
+            }
+        }
+    }
+
+    release() {
+        const held = this.held;
+
+        this.held = null;
+        held.forEach((near) => this.pass(near));
+    }
+
+    close() {
+        this.server.close();
+        for (const pair of this.pairs) {
+            pair.forEach((socket) => socket.destroy());
+        }
+        this.held?.forEach((near) => near.destroy());
+    }
 }

@@ -19,7 +19,7 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 
 import { freePort } from './net.mjs';
-import { newKey, voiceToken } from './token.mjs';
+import { newKey, signToken, userToken, voiceToken } from './token.mjs';
 import { until } from './wait.mjs';
 
 
@@ -64,6 +64,8 @@ const loadModule = (path) => existsSync(path) ? `load_module ${path};\n` : '';
  * main, http, server, stream   more directives for these places
  * tcp       parameters of the TCP listens
  * signal, relay, zone          what stands in the directives' places
+ * guilds    the directory of guilds; then there are voice_gateway at /gateway
+ *           and voice_api below /api/
  * env       more of the environment
  * daemon    started as init systems do it, so that SIGUSR2 is obeyed
  * allow     lines of the error log that would fail the test otherwise
@@ -102,6 +104,7 @@ export class Nginx {
         this.dir = mkdtempSync(join(tmpdir(), 'ngx-voice-e2e-'));
         chmodSync(this.dir, 0o755);
         this.key = newKey();
+        this.platformKey = newKey();
         this.keyFile = join(this.dir, 'token.key');
         this.conf = join(this.dir, 'nginx.conf');
         this.log = join(this.dir, 'error.log');
@@ -122,7 +125,17 @@ export class Nginx {
         }
 
         writeFileSync(this.keyFile, `${this.key}\n`, { mode: 0o644 });
+        if (options.guilds) {
+            this.writeGuilds(options.guilds);
+        }
         writeFileSync(this.conf, this.text(options));
+    }
+
+    /* In force with the next reload. */
+    writeGuilds(guilds) {
+        writeFileSync(join(this.dir, 'platform.key'), `${this.platformKey}\n`);
+        writeFileSync(join(this.dir, 'guilds.json'),
+            JSON.stringify({ guilds }));
     }
 
     get port() {
@@ -138,7 +151,7 @@ export class Nginx {
     }
 
     text({ workers = 1, modes, main = '', http = '', server = '', stream = '',
-        tcp = '', signal = 'voice_signal;', relay, zone } = {})
+        tcp = '', signal = 'voice_signal;', relay, zone, guilds } = {})
     {
         const { dir } = this;
         const root = process.getuid?.() === 0;
@@ -166,6 +179,8 @@ http {
     scgi_temp_path ${dir}/scgi;
     voice_key ${this.keyFile};
     ${modes ? `voice_modes ${modes.join(' ')};` : ''}
+    ${guilds ? `voice_guilds ${dir}/guilds.json;
+    voice_platform_key ${dir}/platform.key;` : ''}
     ${http}
     server {
         listen 127.0.0.1:${this.http} ${tcp};
@@ -178,6 +193,8 @@ http {
         location = /status { voice_status; }
         location = /metrics { voice_status prometheus; }
         location = /pid { return 200 $pid; }
+        ${guilds ? `location /gateway { voice_gateway; }
+        location /api/ { voice_api; }` : ''}
         ${server}
     }
 }
@@ -300,6 +317,18 @@ ${this.relays.map((r, i) => `\
 
     token(claims, options) {
         return voiceToken(this.key, claims, options);
+    }
+
+    /* What a library takes for its bot token. */
+    userToken(user, claims = {}) {
+        return userToken(this.key, { user,
+            guilds: (this.options.guilds ?? []).map((g) => g.id),
+            ...claims });
+    }
+
+    platformToken() {
+        return signToken(this.platformKey, { scope: 'platform',
+            exp: Math.floor(Date.now() / 1000) + 600 });
     }
 
     async status() {

@@ -40,3 +40,14 @@ export function voiceToken(key, { user, guild, channel, session, ttl = 60,
         ...claims
     }, options);
 }
+
+
+/* A user's token, which is a library's bot token. */
+export function userToken(key, { user, name = `user ${user}`, guilds,
+    ttl = 600, ...claims }, options)
+{
+    return signToken(key, {
+        sub: String(user), name, guilds,
+        exp: Math.floor(Date.now() / 1000) + ttl, ...claims
+    }, options);
+}

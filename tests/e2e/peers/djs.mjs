@@ -5,16 +5,12 @@
  * adapter that stands for the main gateway.
  */
 
-import { Readable } from 'node:stream';
+import { Voice } from './discordjs-voice.mjs';
+import { log, serve } from './peer.mjs';
 
-import { hear, log, serve } from './peer.mjs';
 
-
-const voice = await import(process.argv[2]).then((m) => m.default ?? m);
-
-const TIMEOUT = 10000;
-
-let connection = null;
+const module = await import(process.argv[2]).then((m) => m.default ?? m);
+const voice = new Voice(module);
 
 
 /* Any op 4 is answered with what the test gave for the join. */
@@ -40,83 +36,15 @@ function adapterCreator({ user, guild, channel, session, token, endpoint }) {
 }
 
 
-/*
- * Versions 0.18 and 0.19 look for a header extension where the ciphertext
- * begins, whatever the header says.  One packet in 65536 has the two bytes
- * there by chance and loses its beginning, or all of it.
- */
-function mend(receiver) {
-    const { parsePacket } = receiver;
-
-    receiver.parsePacket = function (packet, mode, nonce, key, user) {
-        const chance = mode.startsWith('aead') && (packet[0] & 0x10) === 0
-            && packet.readUInt16BE(12) === 0xbede;
-
-        return chance ? this.decrypt(packet, mode, nonce, key)
-            : parsePacket.call(this, packet, mode, nonce, key, user);
-    };
-}
-
-
-function networking() {
-    return connection.state.networking?.state;
-}
-
-
 serve({
-    async join(args) {
-        connection = voice.joinVoiceChannel({ guildId: args.guild,
-            channelId: args.channel, selfDeaf: false, selfMute: false,
-            debug: true, adapterCreator: adapterCreator(args) });
-        mend(connection.receiver);
-        connection.on('debug', (m) => log(m.replace(args.token, '...')));
-        connection.on('error', (e) => log('error', e));
-        connection.on('stateChange', (a, b) =>
-            log('state', a.status, '->', b.status));
-        await voice.entersState(connection,
-            voice.VoiceConnectionStatus.Ready, TIMEOUT);
+    join: (args) => voice.open(module.joinVoiceChannel({
+        guildId: args.guild, channelId: args.channel, selfDeaf: false,
+        selfMute: false, debug: true, adapterCreator: adapterCreator(args)
+    }), args.token),
 
-        const { connectionData } = networking();
-
-        return { ssrc: connectionData.ssrc,
-            mode: connectionData.encryptionMode };
-    },
-
-    listen({ user }) {
-        const stream = connection.receiver.subscribe(user,
-            { end: { behavior: voice.EndBehaviorType.Manual } });
-
-        stream.on('data', (packet) => hear(user, packet));
-        stream.on('error', (e) => log('stream of', user, e));
-    },
-
-    async play({ frames }) {
-        const player = voice.createAudioPlayer();
-        const resource = voice.createAudioResource(
-            Readable.from(frames.map((f) => Buffer.from(f, 'base64'))),
-            { inputType: voice.StreamType.Opus });
-
-        connection.subscribe(player);
-        player.on('error', (e) => log('player', e));
-        player.play(resource);
-        await voice.entersState(player, voice.AudioPlayerStatus.Playing,
-            TIMEOUT);
-        await voice.entersState(player, voice.AudioPlayerStatus.Idle,
-            50000);
-    },
-
-    leave() {
-        connection.destroy();
-    },
-
-    status: () => connection.state.status,
-
-    /* The network takes the websocket away. */
-    async cut() {
-        networking().ws.ws._socket.destroy();
-        await voice.entersState(connection,
-            voice.VoiceConnectionStatus.Connecting, TIMEOUT);
-        await voice.entersState(connection,
-            voice.VoiceConnectionStatus.Ready, TIMEOUT);
-    }
+    listen: (args) => voice.listen(args),
+    play: (args) => voice.play(args),
+    leave: () => voice.leave(),
+    status: () => voice.status,
+    cut: () => voice.cut()
 });

@@ -28,6 +28,12 @@ export function hear(user, packet) {
 }
 
 
+/* A user's voice state, as the library sees that it has become. */
+export function changed(user, channel, selfMute) {
+    process.send?.({ changed: { user, channel, selfMute } });
+}
+
+
 /* commands: { join, listen, play, leave } */
 export function serve(commands) {
     const all = {
