@@ -123,7 +123,7 @@ typedef struct {
 /* Load of a node; permille of its capacity where nothing else is said. */
 typedef struct {
     uint64_t   at;             /* ms, when the report came; 0: none yet */
-    uint64_t   applied;        /* highest assignment revision in these numbers */
+    uint64_t   applied;        /* highest revision of an assignment in it */
     uint32_t   participants;
     uint32_t   guilds;
     uint16_t   cpu;
@@ -225,7 +225,7 @@ typedef struct {
 } voice_cluster_worker_t;
 
 
-/* What nginx says of itself; any worker may write it, it is the same for all. */
+/* What nginx says of itself: any worker may, all say the same. */
 typedef struct {
     char               boot[VOICE_CLUSTER_BOOT_MAX + 1];  /* of the zone */
     char               udp[72];        /* ip:port of the relay; "": unknown */
