@@ -1,15 +1,17 @@
 
 # Copyright (C) ngx-voice contributors
 #
-#   make                 the nginx module, voicectl and the core library
+#   make                 the nginx module, voicectl, the discovery agent and
+#                        the core library
 #   make unit            unit tests; unit-asan: the same with sanitizers
 #   make fuzz-corpus     each fuzzer over its kept inputs
 #   make fuzz            each fuzzer for FUZZ_SECONDS of new inputs
 #   make e2e             a real nginx with real clients; PATTERN=name picks
 #   make bench           benchmarks of the core
-#   make install         module and voicectl, below DESTDIR
+#   make install         module, voicectl and agent, below DESTDIR
 #
-# Sources are found by name: core/*.c, client/*.c, ngx_voice_*/*.c,
+# Sources are found by name: core/*.c, client/*.c, discovery-agent/*.c,
+# ngx_voice_*/*.c,
 # tests/unit/test_*.c, tests/fuzz/fuzz_*.c, tests/bench/bench_*.c.
 
 
@@ -43,11 +45,12 @@ NGX_LD_OPT =    -Wl,-z,relro -Wl,-z,now
 
 OPUS =          opus libopusenc opusfile
 
-INCS :=         -Icore -Iclient \
+INCS :=         -Icore -Iclient -Idiscovery-agent \
                 $(shell $(PKG_CONFIG) --cflags $(OPUS) 2>/dev/null)
 CORE_LIBS =     -lsodium -lcrypto -ljansson -ljwt -lpthread
 CLIENT_LIBS :=  -lwslay -lssl -lcurl \
                 $(shell $(PKG_CONFIG) --libs $(OPUS) 2>/dev/null) -lm
+AGENT_LIBS =    -lcurl
 TEST_LIBS =     -lcmocka
 
 STD =           -std=gnu11
@@ -55,6 +58,7 @@ STD =           -std=gnu11
 
 CORE_SRCS :=    $(sort $(wildcard core/*.c))
 CLIENT_SRCS :=  $(sort $(wildcard client/*.c))
+AGENT_SRCS :=   $(sort $(wildcard discovery-agent/*.c))
 GLUE_SRCS :=    $(sort $(wildcard ngx_voice_module/*.c ngx_voice_stream/*.c))
 UNIT_SRCS :=    $(sort $(wildcard tests/unit/test_*.c))
 UNIT_HELP :=    $(filter-out $(UNIT_SRCS), $(sort $(wildcard tests/unit/*.c)))
@@ -75,14 +79,14 @@ say =           @echo '  $(1)'
 endif
 
 
-.PHONY: all lib module voicectl objects unit unit-asan unit-build \
+.PHONY: all lib module voicectl agent objects unit unit-asan unit-build \
         unit-asan-build fuzz fuzz-build fuzz-corpus e2e bench nginx-asan \
         install clean FORCE
 
 .DELETE_ON_ERROR:
 .SECONDARY:
 
-all: lib module voicectl
+all: lib module voicectl agent
 
 
 # One set of rules for each way to compile: $(1) folder, $(2) compiler,
@@ -113,6 +117,14 @@ $(1)/test_client_%: $(1)/obj/tests/unit/test_client_%.o \
 	$$(call say,LINK $$@)
 	$$(Q)$(2) $(3) $(LDFLAGS) -o $$@ $$^ \
 	    $(TEST_LIBS) $(CLIENT_LIBS) $(CORE_LIBS)
+
+$(1)/test_agent_%: $(1)/obj/tests/unit/test_agent_%.o \
+        $(UNIT_HELP:%.c=$(1)/obj/%.o) \
+        $(patsubst %.c,$(1)/obj/%.o,$(filter-out %/main.c,$(AGENT_SRCS))) \
+        $(1)/libcore.a
+	$$(call say,LINK $$@)
+	$$(Q)$(2) $(3) $(LDFLAGS) -o $$@ $$^ \
+	    $(TEST_LIBS) $(AGENT_LIBS) $(CORE_LIBS)
 
 $(1)/test_%: $(1)/obj/tests/unit/test_%.o \
         $(UNIT_HELP:%.c=$(1)/obj/%.o) $(1)/libcore.a
@@ -146,8 +158,21 @@ $(BUILD)/voicectl: $(CLIENT_SRCS:%.c=$(OUT)/obj/%.o) $(OUT)/libcore.a
 	$(call say,LINK $@)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(CLIENT_LIBS) $(CORE_LIBS)
 
+agent: $(BUILD)/ngx-voice-agent $(BUILD)/cluster-worker
+
+$(BUILD)/ngx-voice-agent: $(AGENT_SRCS:%.c=$(OUT)/obj/%.o) $(OUT)/libcore.a
+	$(call say,LINK $@)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(AGENT_LIBS) $(CORE_LIBS)
+
+# nginx's side of the cluster zone, for tests of the agent alone
+$(BUILD)/cluster-worker: $(OUT)/obj/tests/cluster/cluster_worker.o \
+        $(OUT)/obj/discovery-agent/agent_zone.o $(OUT)/libcore.a
+	$(call say,LINK $@)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(CORE_LIBS)
+
 objects: $(OUT)/libcore.a \
-        $(patsubst %.c,$(OUT)/obj/%.o,$(CLIENT_SRCS) $(UNIT_SRCS) $(UNIT_HELP))
+        $(patsubst %.c,$(OUT)/obj/%.o,$(CLIENT_SRCS) $(AGENT_SRCS) \
+        $(UNIT_SRCS) $(UNIT_HELP))
 
 
 # The module is built by nginx's own configure, which needs a place to write
@@ -228,12 +253,18 @@ $(BUILD)/nginx-asan/nginx: config tests/build-nginx-asan \
 
 # A module that nginx has mapped must be replaced by name, not overwritten.
 
-install: module voicectl
+install: module voicectl agent
 	install -D -m 644 $(BUILD)/ngx_voice_module.so \
 	    '$(DESTDIR)$(MODULES_DIR)/ngx_voice_module.so.new'
 	mv '$(DESTDIR)$(MODULES_DIR)/ngx_voice_module.so.new' \
 	    '$(DESTDIR)$(MODULES_DIR)/ngx_voice_module.so'
 	install -D -m 755 $(BUILD)/voicectl '$(DESTDIR)$(PREFIX)/bin/voicectl'
+	install -D -m 755 $(BUILD)/ngx-voice-agent \
+	    '$(DESTDIR)$(PREFIX)/bin/ngx-voice-agent'
+	install -D -m 644 discovery-agent/ngx-voice-agent.service \
+	    '$(DESTDIR)/lib/systemd/system/ngx-voice-agent.service'
+	install -D -m 644 discovery-agent/ngx-voice.tmpfiles \
+	    '$(DESTDIR)/usr/lib/tmpfiles.d/ngx-voice.conf'
 
 clean:
 	rm -rf '$(BUILD)'

@@ -1,0 +1,164 @@
+/*
+ * Copyright (C) ngx-voice contributors
+ *
+ * The discovery agent of one node: one thread, one loop.
+ *
+ *   session   the node's lease, its registration, the list and the watch
+ *   relay     the nginx of this node: is it alive, its load, its drain
+ *   join      requests of workers, each assigned by one transaction
+ *   work      what the model wants moved, guilds that nobody uses
+ *   zone      what the model knows, written to the cluster zone
+ *
+ * Losing etcd stops none of the calls: while the lease can't be confirmed
+ * the state is UNSURE, joins to known guilds go on, nothing is decided for
+ * others, and new guilds are provisional.
+ */
+
+
+#ifndef _AGENT_H_INCLUDED_
+#define _AGENT_H_INCLUDED_
+
+
+#include "agent_conf.h"
+#include "agent_etcd.h"
+#include "agent_log.h"
+#include "agent_model.h"
+#include "agent_zone.h"
+
+
+#define AGENT_TURN          250        /* ms, the longest sleep */
+#define AGENT_KEY_MAX       320        /* prefix, kind and name */
+
+
+typedef struct agent_join_s  agent_join_t;
+
+
+/* This node at etcd. */
+typedef struct {
+    uint64_t    lease;                 /* 0: none */
+    uint64_t    confirmed;             /* ms, when the last good call for it
+                                          was sent */
+    uint64_t    next_keepalive;
+    uint64_t    next_grant;
+    uint64_t    register_rev;          /* mod revision of our n/ */
+    uint64_t    next_register;
+    uint64_t    stranger_since;        /* another machine has our name */
+    char       *published;             /* value of our n/ */
+    bool        stranger_told;
+    bool        granting;
+    bool        keeping;               /* a keepalive is under way: only one */
+    bool        registering;
+    bool        lost;                  /* and not back yet */
+
+    uint64_t    list_revision;
+    uint64_t    next_list;
+    uint64_t    next_verify;
+    bool        listed;
+    bool        listing;
+    unsigned    pages;
+    char        list_from[AGENT_KEY_MAX];
+    unsigned    list_failures;
+
+    uint64_t    next_watch;
+    unsigned    watch_failures;
+    bool        watching;              /* asked for */
+    bool        created;               /* confirmed */
+
+    uint64_t    next_load;
+    uint64_t    load_put;              /* ms, of the one that has to come back;
+                                          0: it has */
+    uint64_t    drain_next;
+    bool        load_busy;
+    bool        drain_busy;
+    char        drain_key[AGENT_KEY_MAX];  /* the slot that we hold */
+} agent_session_t;
+
+
+/* The nginx of this node. */
+typedef struct {
+    uint64_t    next;
+    uint64_t    sampled;               /* ms of the sums below */
+    uint64_t    cpu[VOICE_WORKERS_MAX];
+    uint64_t    tx_bytes;
+    uint64_t    packets;
+    unsigned    misses;
+    bool        alive;
+} agent_relay_t;
+
+
+typedef struct {
+    agent_conf_t      conf;
+    agent_etcd_t     *etcd;
+    agent_model_t     model;
+    agent_zone_t      zone;
+    agent_session_t   session;
+    agent_relay_t     relay;
+    agent_join_t     *joins;
+    unsigned          moves;           /* transactions under way */
+    uint64_t          now;             /* of this turn, see agent_now() */
+    uint64_t          next_requests;
+    uint64_t          next_empty;
+    uint64_t          next_mirror;
+    uint64_t          next_stat;
+    uint64_t          mirrored;        /* revision in the file */
+    uint64_t          swept;           /* list that the zone was checked by */
+    uint64_t          moved;           /* guilds so far */
+    uint64_t          differences;     /* found by lists */
+    voice_agent_state_t  state;
+} agent_t;
+
+
+/* x times 0.8 to 1.2: that agents don't do all things at once */
+uint64_t agent_spread(uint64_t x);
+
+/* A key: prefix, kind, name. */
+void agent_key(const agent_t *a, char *key, char kind, const char *name);
+
+/* Milliseconds for a call to etcd. */
+unsigned agent_timeout(const agent_t *a);
+
+/* The lease is confirmed and the model is up to date: we may decide. */
+bool agent_confirmed(const agent_t *a);
+
+/* Nothing from etcd for a while. */
+bool agent_etcd_away(const agent_t *a);
+
+
+void agent_session_tick(agent_t *a);
+void agent_session_lost(agent_t *a, const char *why);
+
+/* Our n/ has to say something else. */
+void agent_session_publish(agent_t *a);
+void agent_session_end(agent_t *a);
+
+/* Puts the value of our n/ together; allocated. */
+char *agent_session_value(agent_t *a, const char *state);
+
+
+void agent_relay_tick(agent_t *a);
+void agent_relay_load(agent_t *a, voice_node_load_t *load);
+
+/* "up", "drain" or "down" */
+const char *agent_relay_state(const agent_t *a);
+
+
+/* Takes what workers asked for; goes on with what is under way. */
+void agent_join_tick(agent_t *a);
+void agent_join_free(agent_t *a);
+
+/* The guild is ours by what its sessions say: assign it, if it is nobody's. */
+void agent_join_claim(agent_t *a, uint64_t guild);
+
+
+void agent_work_tick(agent_t *a);
+
+/* Writes what has changed to the cluster zone and wakes workers. */
+void agent_work_flush(agent_t *a);
+
+
+/* The model in a file, for a start without etcd. */
+bool agent_mirror_save(agent_t *a);
+bool agent_mirror_load(agent_t *a);
+
+
+#endif /* _AGENT_H_INCLUDED_ */

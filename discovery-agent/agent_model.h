@@ -1,0 +1,216 @@
+/*
+ * Copyright (C) ngx-voice contributors
+ *
+ * What the agent knows of its region: nodes, their loads, orders, and which
+ * node serves which guild.  It is fed with keys of etcd as they come, by a
+ * list or by a watch, and with the time; what has changed stands in two
+ * lists, and what should be done next is asked for.  It calls nobody.
+ *
+ * Keys below the prefix; foreign ones are ignored, bad values are counted and
+ * leave what was known before:
+ *
+ *   n/<node>   {"v":1,"e":boot id,"ws":endpoint,"peer":url,"dc":..,"hid":..,
+ *              "cap":n,"st":"up"|"drain"|"down","rg":region,"pool":..}
+ *   l/<node>   {"u":participants,"g":guilds,"c":cpu,"bw":..,"pp":..,"r":rev}
+ *   a/<guild>  {"s":node,"e":boot id}
+ *   q/<node>   {"m":"drain"|"evict","by":..,"why":..,"after":s}
+ *
+ * Times are ms of one clock, given by the caller.
+ */
+
+
+#ifndef _AGENT_MODEL_H_INCLUDED_
+#define _AGENT_MODEL_H_INCLUDED_
+
+
+#include "voice_assign.h"
+#include "voice_cluster.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+
+#define AGENT_BATCH            60      /* guilds that move in one transaction */
+#define AGENT_RANK_DELAY       400     /* ms, for each node that is before us */
+#define AGENT_RANKS            3
+#define AGENT_LAST_DELAY       2000    /* then anybody may */
+#define AGENT_HOLD_MIN         3       /* nodes that vanish together, */
+#define AGENT_HOLD_PERCENT     20      /* and more than so many: hold */
+#define AGENT_HOLD_MAX         30000
+#define AGENT_NEWS             2000    /* beyond the grace: "together" */
+
+
+typedef struct agent_node_s   agent_node_t;
+typedef struct agent_guild_s  agent_guild_t;
+typedef struct agent_model_s  agent_model_t;
+
+
+typedef enum {
+    AGENT_ORDER_NONE = 0,
+    AGENT_ORDER_DRAIN,
+    AGENT_ORDER_EVICT
+} agent_order_t;
+
+
+struct agent_node_s {
+    agent_node_t       *next;
+    agent_node_t       *dirty_next;
+    voice_node_info_t   info;        /* flags: as they follow from all below */
+    voice_node_load_t   load;
+    char                machine[64];
+    uint64_t            register_rev;    /* mod revision of n/; 0: not there */
+    uint64_t            load_rev;
+    uint64_t            order_rev;
+    uint64_t            vanished;    /* when n/ went, 0: it is there */
+    uint64_t            since;       /* when its guilds began to need a move */
+    uint64_t            ordered;     /* when the order came */
+    uint32_t            order_after; /* s */
+    agent_order_t       order;
+    bool                registered;
+    bool                reborn;      /* some of its guilds have an old boot */
+    bool                dead;
+    bool                dirty;
+    uint32_t            seen;        /* of the last list */
+    uint32_t            said;        /* DOWN, DRAIN: of n/ itself */
+    uint32_t            pending;     /* guilds assigned since its report */
+    uint32_t            inflight;    /* that the caller is assigning now */
+    uint32_t            guilds;
+    agent_guild_t      *first;
+    voice_id_t          id;          /* in the cluster zone; the writer's */
+};
+
+
+struct agent_guild_s {
+    agent_guild_t      *chain;       /* of the hash */
+    agent_guild_t      *next;        /* of the node */
+    agent_guild_t     **prev;
+    agent_guild_t      *dirty_next;
+    agent_node_t       *node;        /* NULL: not assigned (any more) */
+    uint64_t            id;
+    uint64_t            revision;
+    uint64_t            busy;        /* until then a transaction runs */
+    char                boot[VOICE_CLUSTER_BOOT_MAX + 1];
+    uint32_t            seen;
+    bool                provisional;
+    bool                orphan;
+    bool                dirty;
+};
+
+
+struct agent_model_s {
+    char                prefix[256];
+    char                self[VOICE_CLUSTER_NAME_MAX + 1];
+    char                region[VOICE_CLUSTER_NAME_MAX + 1];
+    uint32_t            grace;       /* ms */
+    uint32_t            drain_after; /* s, of a node that drains by itself */
+    uint32_t            drain_rate;  /* guilds/s */
+    bool                drain_slot;  /* it is our turn to move guilds away */
+
+    agent_node_t       *nodes;
+    agent_guild_t     **hash;
+    size_t              buckets;
+    size_t              guilds;
+    agent_node_t       *dirty_nodes;
+    agent_guild_t      *dirty_guilds;
+
+    uint64_t            revision;    /* all up to it is known */
+    uint32_t            list;        /* number of the list under way */
+    bool                listing;
+    bool                holding;     /* too many vanished at once */
+    uint64_t            hold_since;
+    uint64_t            drained;     /* when the last guild of a drain moved */
+    uint64_t            bad_values;
+    uint64_t            random;
+};
+
+
+/* Guilds that should go from one node to another. */
+typedef struct {
+    agent_node_t       *from;
+    agent_node_t       *to;
+    uint64_t            guild[AGENT_BATCH];
+    uint64_t            revision[AGENT_BATCH];   /* guard: of a/guild */
+    size_t              n;
+    bool                from_gone;   /* guard: n/from is not there; else:
+                                        q/from is there if it is to go by an
+                                        order, or n/from is as we know it */
+} agent_move_t;
+
+
+bool agent_model_init(agent_model_t *m, const char *prefix, const char *self,
+    const char *region);
+void agent_model_free(agent_model_t *m);
+
+
+/* A key that is there.  False: not ours, or its value is bad. */
+bool agent_model_put(agent_model_t *m, const char *key, const char *value,
+    uint64_t mod_revision, uint64_t now);
+
+/* A key that was deleted. */
+void agent_model_delete(agent_model_t *m, const char *key, uint64_t revision,
+    uint64_t now);
+
+/*
+ * A full list: what comes between the two is put as above; what was known and
+ * did not come is deleted at the end, as if it were told.  Gives the number
+ * of those.
+ */
+void agent_model_list_begin(agent_model_t *m);
+size_t agent_model_list_end(agent_model_t *m, uint64_t revision,
+    uint64_t now);
+
+/* An assignment made without etcd. */
+void agent_model_provisional(agent_model_t *m, uint64_t guild,
+    agent_node_t *node);
+
+
+agent_node_t *agent_model_node(agent_model_t *m, const char *name);
+agent_node_t *agent_model_self(agent_model_t *m);
+agent_guild_t *agent_model_guild(agent_model_t *m, uint64_t id);
+
+/* Up, and no order says otherwise: takes new guilds. */
+bool agent_node_open(const agent_node_t *node);
+
+/* Its guilds have to go, or it has lost their sessions. */
+bool agent_node_failed(const agent_node_t *node);
+
+/*
+ * A node for a guild.  region "": ours; except: not this one, or NULL.
+ * Errors as voice_assign_choose().
+ */
+voice_err_t agent_model_choose(agent_model_t *m, const char *region,
+    const agent_node_t *except, uint64_t now, agent_node_t **node);
+
+/* Without loads and chance: all who know the same nodes take the same one. */
+agent_node_t *agent_model_rendezvous(agent_model_t *m, uint64_t guild,
+    const char *region);
+
+
+/*
+ * Time goes by: nodes that vanished die after the grace, unless too many did
+ * at once.
+ */
+void agent_model_tick(agent_model_t *m, uint64_t now);
+
+/*
+ * What to move now, if it is upon us: rank by rendezvous among the nodes that
+ * live, so that one acts at once and others only if it does not.  The guilds
+ * given are busy until agent_model_moved(), or a while.
+ */
+bool agent_model_plan(agent_model_t *m, uint64_t now, agent_move_t *move);
+void agent_model_moved(agent_model_t *m, agent_move_t *move);
+
+
+/* The next one whose change was not taken yet; NULL: none. */
+agent_node_t *agent_model_dirty_node(agent_model_t *m);
+agent_guild_t *agent_model_dirty_guild(agent_model_t *m);
+
+/* Everything counts as changed. */
+void agent_model_touch(agent_model_t *m);
+
+/* Frees a guild that is not assigned any more and was taken as dirty. */
+void agent_model_forget(agent_model_t *m, agent_guild_t *guild);
+
+
+#endif /* _AGENT_MODEL_H_INCLUDED_ */

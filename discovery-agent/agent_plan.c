@@ -1,0 +1,441 @@
+/*
+ * Copyright (C) ngx-voice contributors
+ *
+ * What follows from the model and the time: who is dead, where guilds go.
+ */
+
+
+#include "agent_model.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+
+#define AGENT_CANDIDATES    VOICE_CLUSTER_NODES
+#define AGENT_BUSY          1500       /* ms until a move is tried again */
+#define AGENT_ORPHAN        1000       /* ms without a place to go */
+
+
+/* Names as numbers; no name is 0. */
+
+static uint32_t
+agent_plan_number(const char *name)
+{
+    return name[0] == '\0' ? 0 : (uint32_t) voice_assign_score(1, name) | 1;
+}
+
+
+static uint64_t
+agent_plan_random(void *data)
+{
+    agent_model_t  *m = data;
+
+    m->random ^= m->random << 13;
+    m->random ^= m->random >> 7;
+    m->random ^= m->random << 17;
+
+    return m->random;
+}
+
+
+static void
+agent_plan_candidate(const agent_node_t *node, uint64_t now,
+    voice_candidate_t *c)
+{
+    c->open = agent_node_open(node);
+    c->region = agent_plan_number(node->info.region);
+    c->dc = agent_plan_number(node->info.dc);
+    c->pool = agent_plan_number(node->info.pool);
+    c->capacity = node->info.capacity;
+    c->participants = node->load.participants;
+    c->pending = node->pending + node->inflight;
+    c->age = node->load.at == 0 || now - node->load.at > UINT32_MAX
+             ? UINT32_MAX : (uint32_t) (now - node->load.at);
+    c->cpu = node->load.cpu;
+    c->bandwidth = node->load.bandwidth;
+    c->packets = node->load.packets;
+}
+
+
+voice_err_t
+agent_model_choose(agent_model_t *m, const char *region,
+    const agent_node_t *except, uint64_t now, agent_node_t **chosen)
+{
+    size_t                     n, i;
+    voice_err_t                err;
+    agent_node_t              *node;
+    voice_assign_want_t        want;
+    static agent_node_t       *nodes[AGENT_CANDIDATES];
+    static voice_candidate_t   list[AGENT_CANDIDATES];
+
+    want.region = agent_plan_number(region[0] != '\0' ? region : m->region);
+    want.dc = 0;
+    want.pool = 0;
+    want.except = SIZE_MAX;
+
+    n = 0;
+
+    for (node = m->nodes; node != NULL && n < AGENT_CANDIDATES;
+         node = node->next)
+    {
+        if (node == except) {
+            want.except = n;
+        }
+
+        if (node->registered && strcmp(node->info.name, m->self) == 0) {
+            want.dc = agent_plan_number(node->info.dc);
+        }
+
+        nodes[n] = node;
+        agent_plan_candidate(node, now, &list[n++]);
+    }
+
+    err = voice_assign_choose(list, n, &want, agent_plan_random, m, &i, NULL);
+
+    if (err == VOICE_OK) {
+        *chosen = nodes[i];
+    }
+
+    return err;
+}
+
+
+agent_node_t *
+agent_model_rendezvous(agent_model_t *m, uint64_t guild, const char *region)
+{
+    uint64_t       score, top;
+    agent_node_t  *node, *best;
+
+    best = NULL;
+    top = 0;
+
+    if (region[0] == '\0') {
+        region = m->region;
+    }
+
+    for (node = m->nodes; node != NULL; node = node->next) {
+
+        if (!agent_node_open(node) || strcmp(node->info.region, region) != 0)
+        {
+            continue;
+        }
+
+        score = voice_assign_score(guild, node->info.name);
+
+        if (best == NULL || score > top) {
+            best = node;
+            top = score;
+        }
+    }
+
+    return best;
+}
+
+
+void
+agent_model_tick(agent_model_t *m, uint64_t now)
+{
+    bool           due;
+    size_t         missing, total;
+    agent_node_t  *node;
+
+    missing = 0;
+    total = 0;
+    due = false;
+
+    for (node = m->nodes; node != NULL; node = node->next) {
+
+        if (node->registered) {
+            total++;
+
+        } else if (!node->dead) {
+            total++;
+            missing++;
+            due = due || now - node->vanished >= m->grace;
+        }
+    }
+
+    if (!due) {
+        m->holding = m->holding && missing != 0;
+        return;
+    }
+
+    if (missing >= AGENT_HOLD_MIN
+        && missing * 100 > total * AGENT_HOLD_PERCENT)
+    {
+        if (!m->holding) {
+            m->holding = true;
+            m->hold_since = now;
+        }
+
+        if (now - m->hold_since < AGENT_HOLD_MAX) {
+            return;
+        }
+    }
+
+    m->holding = false;
+
+    for (node = m->nodes; node != NULL; node = node->next) {
+        if (!node->registered && !node->dead
+            && now - node->vanished >= m->grace)
+        {
+            node->dead = true;
+            node->since = now;
+        }
+    }
+}
+
+
+/* How many of those who live come before us. */
+
+static unsigned
+agent_plan_rank(agent_model_t *m, uint64_t guild)
+{
+    unsigned       rank;
+    uint64_t       own;
+    agent_node_t  *node;
+
+    own = voice_assign_score(guild, m->self);
+    rank = 0;
+
+    for (node = m->nodes; node != NULL && rank < AGENT_RANKS;
+         node = node->next)
+    {
+        if (node->registered && !agent_node_failed(node)
+            && strcmp(node->info.name, m->self) != 0
+            && voice_assign_score(guild, node->info.name) > own)
+        {
+            rank++;
+        }
+    }
+
+    return rank;
+}
+
+
+static bool
+agent_plan_ours(agent_model_t *m, const agent_guild_t *guild,
+    uint64_t elapsed)
+{
+    unsigned  rank;
+
+    if (elapsed >= AGENT_LAST_DELAY) {
+        return true;
+    }
+
+    rank = agent_plan_rank(m, guild->id);
+
+    return rank < AGENT_RANKS && elapsed >= rank * AGENT_RANK_DELAY;
+}
+
+
+static void
+agent_plan_add(agent_move_t *move, const agent_guild_t *guild)
+{
+    move->guild[move->n] = guild->id;
+    move->revision[move->n] = guild->revision;
+    move->n++;
+}
+
+
+/* Guilds of a node that is no good any more. */
+
+static void
+agent_plan_failed(agent_model_t *m, agent_node_t *node, uint64_t now,
+    agent_move_t *move)
+{
+    agent_guild_t  *guild;
+
+    move->from_gone = !node->registered;
+
+    for (guild = node->first; guild != NULL && move->n < AGENT_BATCH;
+         guild = guild->next)
+    {
+        if (guild->busy <= now && !guild->provisional
+            && agent_plan_ours(m, guild, now - node->since))
+        {
+            agent_plan_add(move, guild);
+        }
+    }
+}
+
+
+/*
+ * The node is back with another boot id: sessions are gone, the address is
+ * good.  It says so itself; others only if it doesn't.
+ */
+
+static void
+agent_plan_reborn(agent_model_t *m, agent_node_t *node, uint64_t now,
+    agent_move_t *move)
+{
+    bool            left;
+    agent_guild_t  *guild;
+
+    if (!node->reborn
+        || (strcmp(node->info.name, m->self) != 0
+            && now - node->since < AGENT_LAST_DELAY))
+    {
+        return;
+    }
+
+    left = false;
+
+    for (guild = node->first; guild != NULL && move->n < AGENT_BATCH;
+         guild = guild->next)
+    {
+        if (guild->provisional || strcmp(guild->boot, node->info.boot) == 0) {
+            continue;
+        }
+
+        left = true;
+
+        if (guild->busy <= now) {
+            agent_plan_add(move, guild);
+        }
+    }
+
+    node->reborn = left;
+    move->to = node;
+}
+
+
+/* Our own guilds, at a pace. */
+
+static void
+agent_plan_drain(agent_model_t *m, agent_node_t *node, uint64_t now,
+    agent_move_t *move)
+{
+    uint64_t        due;
+    agent_guild_t  *guild;
+
+    due = node->order == AGENT_ORDER_DRAIN ? node->order_after
+                                           : m->drain_after;
+
+    if (strcmp(node->info.name, m->self) != 0 || !m->drain_slot
+        || now - node->ordered < due * 1000)
+    {
+        return;
+    }
+
+    if (m->drained == 0 || now - m->drained > 1000) {
+        m->drained = now - 1000 / m->drain_rate;
+    }
+
+    due = (now - m->drained) * m->drain_rate / 1000;
+
+    for (guild = node->first;
+         guild != NULL && move->n < AGENT_BATCH && move->n < due;
+         guild = guild->next)
+    {
+        if (guild->busy <= now && !guild->provisional) {
+            agent_plan_add(move, guild);
+        }
+    }
+
+    if (move->n != 0) {
+        m->drained = now;
+    }
+}
+
+
+/* Clients of these have been waiting: they are told that there is nothing. */
+
+static void
+agent_plan_orphans(agent_model_t *m, agent_move_t *move, uint64_t now)
+{
+    size_t          i;
+    agent_guild_t  *guild;
+
+    for (i = 0; i < move->n; i++) {
+        guild = agent_model_guild(m, move->guild[i]);
+        guild->busy = now + AGENT_RANK_DELAY;
+
+        if (!guild->orphan && now - move->from->since >= AGENT_ORPHAN) {
+            guild->orphan = true;
+
+            if (!guild->dirty) {
+                guild->dirty = true;
+                guild->dirty_next = m->dirty_guilds;
+                m->dirty_guilds = guild;
+            }
+        }
+    }
+}
+
+
+bool
+agent_model_plan(agent_model_t *m, uint64_t now, agent_move_t *move)
+{
+    size_t         i;
+    agent_node_t  *node;
+
+    for (node = m->nodes; node != NULL; node = node->next) {
+
+        if (node->guilds == 0) {
+            continue;
+        }
+
+        memset(move, 0, sizeof(agent_move_t));
+        move->from = node;
+
+        if (agent_node_failed(node)) {
+            agent_plan_failed(m, node, now, move);
+
+        } else if (node->registered) {
+            agent_plan_reborn(m, node, now, move);
+
+            if (move->n == 0 && (node->info.flags & VOICE_NODE_DRAIN)) {
+                move->to = NULL;
+                agent_plan_drain(m, node, now, move);
+            }
+        }
+
+        if (move->n == 0) {
+            continue;
+        }
+
+        if (move->to == NULL
+            && agent_model_choose(m, node->info.region, node, now, &move->to)
+               != VOICE_OK)
+        {
+            if (agent_node_failed(node)) {
+                agent_plan_orphans(m, move, now);
+            }
+
+            continue;
+        }
+
+        for (i = 0; i < move->n; i++) {
+            agent_model_guild(m, move->guild[i])->busy = now + AGENT_BUSY;
+        }
+
+        if (move->to != node) {
+            move->to->inflight += (uint32_t) move->n;
+        }
+
+        return true;
+    }
+
+    return false;
+}
+
+
+void
+agent_model_moved(agent_model_t *m, agent_move_t *move)
+{
+    size_t          i;
+    agent_guild_t  *guild;
+
+    for (i = 0; i < move->n; i++) {
+        guild = agent_model_guild(m, move->guild[i]);
+
+        if (guild != NULL) {
+            guild->busy = 0;
+        }
+    }
+
+    if (move->to != move->from) {
+        move->to->inflight -= (uint32_t) move->n;
+    }
+}

@@ -1,0 +1,144 @@
+/*
+ * Copyright (C) ngx-voice contributors
+ *
+ * The nginx of this node, as it shows itself in the cluster zone.
+ */
+
+
+#include "agent.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+
+#define AGENT_RELAY_PERIOD    250
+#define AGENT_RELAY_MISSES    3
+#define AGENT_RELAY_HUNG      5000     /* ms without a sign of any worker */
+
+
+/* At least one worker is there, and one has moved lately. */
+
+static bool
+agent_relay_probe(agent_t *a)
+{
+    bool                     alive;
+    unsigned                 i;
+    uint32_t                 pid;
+    uint64_t                 now;
+    voice_cluster_worker_t  *w;
+
+    alive = false;
+    now = agent_zone_now();
+
+    for (i = 0; i < VOICE_WORKERS_MAX && !alive; i++) {
+        w = &a->zone.w.c.header->worker[i];
+        pid = atomic_load(&w->pid);
+
+        /* another user's process can't be signalled, but it is there */
+
+        alive = pid != 0 && pid <= INT32_MAX
+                && (kill((pid_t) pid, 0) == 0 || errno == EPERM)
+                && now < atomic_load(&w->seen) + AGENT_RELAY_HUNG;
+    }
+
+    return alive;
+}
+
+
+void
+agent_relay_tick(agent_t *a)
+{
+    agent_relay_t  *r = &a->relay;
+
+    if (a->now < r->next) {
+        return;
+    }
+
+    r->next = a->now + AGENT_RELAY_PERIOD;
+
+    if (agent_relay_probe(a)) {
+        r->misses = 0;
+
+        if (!r->alive) {
+            r->alive = true;
+            agent_log(AGENT_LOG_INFO, "this node's nginx is there");
+        }
+
+        return;
+    }
+
+    if (++r->misses == AGENT_RELAY_MISSES && r->alive) {
+        r->alive = false;
+        agent_log(AGENT_LOG_ERR, "this node's nginx has gone: the node says "
+                  "that it is down");
+    }
+}
+
+
+const char *
+agent_relay_state(const agent_t *a)
+{
+    if (!a->relay.alive) {
+        return "down";
+    }
+
+    return atomic_load(&a->zone.w.c.header->relay.draining) ? "drain" : "up";
+}
+
+
+static uint16_t
+agent_permille(double share)
+{
+    return share < 0 ? 0 : share > 60 ? 60000 : (uint16_t) (share * 1000);
+}
+
+
+void
+agent_relay_load(agent_t *a, voice_node_load_t *load)
+{
+    double                   seconds, busiest, share;
+    unsigned                 i;
+    uint64_t                 cpu, tx_bytes, packets;
+    agent_relay_t           *r = &a->relay;
+    voice_cluster_worker_t  *w;
+    voice_cluster_header_t  *h = a->zone.w.c.header;
+
+    memset(load, 0, sizeof(voice_node_load_t));
+
+    load->participants = atomic_load(&h->relay.sessions);
+    load->guilds = atomic_load(&h->relay.guilds);
+
+    seconds = (double) (a->now - r->sampled) / 1000;
+    busiest = 0;
+    tx_bytes = 0;
+    packets = 0;
+
+    for (i = 0; i < VOICE_WORKERS_MAX; i++) {
+        w = &h->worker[i];
+        cpu = atomic_load(&w->cpu);
+
+        /* a worker is one thread: the busiest one is the limit */
+
+        share = cpu > r->cpu[i] ? (double) (cpu - r->cpu[i]) / 1e6 / seconds
+                                : 0;
+        busiest = share > busiest ? share : busiest;
+
+        r->cpu[i] = cpu;
+        tx_bytes += atomic_load(&w->tx_bytes);
+        packets += atomic_load(&w->rx_packets) + atomic_load(&w->tx_packets);
+    }
+
+    if (r->sampled != 0 && seconds > 0) {
+        load->cpu = agent_permille(busiest);
+        load->bandwidth = agent_permille((double) (tx_bytes - r->tx_bytes) * 8
+                                         / seconds / a->conf.bandwidth / 1e6);
+        load->packets = agent_permille((double) (packets - r->packets)
+                                       / seconds / a->conf.packets);
+    }
+
+    r->sampled = a->now;
+    r->tx_bytes = tx_bytes;
+    r->packets = packets;
+}

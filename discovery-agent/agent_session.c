@@ -1,0 +1,868 @@
+/*
+ * Copyright (C) ngx-voice contributors
+ *
+ * The node's lease and registration, the list of keys and their watch:
+ *
+ *   grant -> register -> list -> watch, and again from where it broke
+ */
+
+
+#include "agent.h"
+#include "agent_value.h"
+
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+
+#define AGENT_LIST_PAGE      1000
+#define AGENT_LIST_TIMEOUT   10000
+#define AGENT_VERIFY         300000      /* ms between full lists */
+#define AGENT_ECHO           1500        /* ms until our own load comes back */
+#define AGENT_BACKOFF        50          /* ms, the first one */
+#define AGENT_BACKOFF_MAX    2000
+
+
+/* 50 ms doubled to 2 s, times 0.5 to 1.5 */
+
+static uint64_t
+agent_backoff(unsigned failures)
+{
+    uint64_t  ms;
+
+    ms = failures > 6 ? AGENT_BACKOFF_MAX
+                      : (uint64_t) AGENT_BACKOFF << failures;
+    ms = ms > AGENT_BACKOFF_MAX ? AGENT_BACKOFF_MAX : ms;
+
+    return ms / 2 + randombytes_uniform((uint32_t) ms + 1);
+}
+
+
+static uint64_t
+agent_ttl(const agent_t *a)
+{
+    return (uint64_t) a->conf.ttl * 1000;
+}
+
+
+bool
+agent_confirmed(const agent_t *a)
+{
+    const agent_session_t  *s = &a->session;
+
+    return s->lease != 0 && s->register_rev != 0 && s->listed && s->created
+           && a->now - s->confirmed < agent_ttl(a);
+}
+
+
+char *
+agent_session_value(agent_t *a, const char *state)
+{
+    voice_node_info_t             info;
+    const voice_cluster_relay_t  *relay = &a->zone.w.c.header->relay;
+
+    memset(&info, 0, sizeof(info));
+
+    snprintf(info.boot, sizeof(info.boot), "%.*s",
+             (int) sizeof(relay->boot) - 1, relay->boot);
+    snprintf(info.endpoint, sizeof(info.endpoint), "%s", a->conf.endpoint);
+    snprintf(info.peer, sizeof(info.peer), "%s", a->conf.peer);
+    snprintf(info.dc, sizeof(info.dc), "%s", a->conf.dc);
+    snprintf(info.region, sizeof(info.region), "%s", a->conf.region);
+    snprintf(info.pool, sizeof(info.pool), "%s", a->conf.pool);
+    info.capacity = a->conf.capacity != 0 ? a->conf.capacity
+                                          : atomic_load(&relay->capacity);
+
+    return agent_value_make_node(&info, a->conf.machine, state);
+}
+
+
+void
+agent_session_lost(agent_t *a, const char *why)
+{
+    agent_session_t  *s = &a->session;
+
+    if (s->lease == 0) {
+        return;
+    }
+
+    agent_log(AGENT_LOG_WARN, "this node's lease is lost (%s): registering "
+              "again", why);
+
+    s->lease = 0;
+    s->register_rev = 0;
+    s->registering = false;
+    s->next_grant = 0;
+    s->next_register = 0;
+    s->lost = true;
+    s->listed = false;
+    s->load_put = 0;
+    s->drain_key[0] = '\0';
+    a->model.drain_slot = false;
+
+    free(s->published);
+    s->published = NULL;
+}
+
+
+static void
+agent_grant_handler(void *data, int code, const json_t *answer, uint64_t sent)
+{
+    agent_t          *a = data;
+    agent_session_t  *s = &a->session;
+
+    s->granting = false;
+
+    if (code == AGENT_ETCD_OK) {
+        s->lease = agent_number(answer, "ID");
+    }
+
+    if (s->lease == 0) {
+        s->next_grant = a->now + agent_backoff(4);
+        return;
+    }
+
+    s->confirmed = sent;
+    s->next_keepalive = sent + agent_ttl(a) / 3;
+}
+
+
+static void
+agent_keepalive_handler(void *data, int code, const json_t *answer,
+    uint64_t sent)
+{
+    agent_t          *a = data;
+    const json_t     *result;
+    agent_session_t  *s = &a->session;
+
+    s->keeping = false;
+    result = json_object_get(answer, "result");
+
+    if (code == AGENT_ETCD_NOT_FOUND) {
+        agent_session_lost(a, "lease not found");
+
+    } else if (code != AGENT_ETCD_OK) {
+        s->next_keepalive = a->now + agent_backoff(2);
+
+    } else if (agent_number(result, "ID") == s->lease) {
+
+        /* no TTL in an answer means none left, with HTTP status 200 */
+
+        if (agent_number(result, "TTL") == 0) {
+            agent_session_lost(a, "keepalive without TTL");
+            return;
+        }
+
+        s->confirmed = sent;
+        s->next_keepalive = sent + agent_ttl(a) / 3;
+
+    } else {
+        s->next_keepalive = a->now + agent_backoff(2);
+    }
+}
+
+
+static json_t *
+agent_session_id(uint64_t lease)
+{
+    return json_pack("{s:o}", "ID", json_sprintf("%llu",
+                     (unsigned long long) lease));
+}
+
+
+static void
+agent_session_lease(agent_t *a)
+{
+    agent_session_t  *s = &a->session;
+
+    if (s->lease == 0) {
+
+        if (!s->granting && a->now >= s->next_grant) {
+            s->granting = agent_etcd_call(a->etcd, "lease/grant",
+                json_pack("{s:o}", "TTL", json_sprintf("%u",
+                          (unsigned) a->conf.ttl)),
+                agent_timeout(a), agent_grant_handler, a);
+        }
+
+    } else if (!s->keeping && a->now >= s->next_keepalive) {
+        s->keeping = agent_etcd_call(a->etcd, "lease/keepalive",
+            agent_session_id(s->lease), agent_timeout(a),
+            agent_keepalive_handler, a);
+    }
+}
+
+
+static void agent_register_send(agent_t *a, uint64_t seen);
+
+
+typedef struct {
+    voice_node_info_t   info;
+    char                machine[64];
+    uint64_t            revision;
+    bool                valid;
+} agent_register_seen_t;
+
+
+static void
+agent_register_kv(void *data, const agent_kv_t *kv)
+{
+    uint32_t                said;
+    agent_register_seen_t  *seen = data;
+
+    seen->revision = kv->mod_revision;
+    seen->valid = agent_value_node(kv->value, &seen->info, seen->machine,
+                                   sizeof(seen->machine), &said);
+}
+
+
+/* Our name is taken: by our own former life, or by somebody else. */
+
+static void
+agent_register_taken(agent_t *a, const json_t *answer)
+{
+    agent_session_t        *s = &a->session;
+    agent_register_seen_t   seen;
+
+    memset(&seen, 0, sizeof(seen));
+
+    agent_kvs_each(json_object_get(json_object_get(json_array_get(
+                       json_object_get(answer, "responses"), 0),
+                       "response_range"), "kvs"),
+                   agent_register_kv, &seen);
+
+    if (seen.revision == 0) {
+        s->next_register = a->now + agent_backoff(2);
+        return;
+    }
+
+    if (!seen.valid || strcmp(seen.machine, a->conf.machine) == 0) {
+        s->stranger_since = 0;
+        s->stranger_told = false;
+        agent_register_send(a, seen.revision);
+        return;
+    }
+
+    if (s->stranger_since == 0) {
+        s->stranger_since = a->now;
+
+    } else if (a->now - s->stranger_since >= 2 * agent_ttl(a)
+               && !s->stranger_told)
+    {
+        s->stranger_told = true;
+        agent_log(AGENT_LOG_ERR, "node name \"%s\" is used by another machine "
+                  "(\"%s\", this one is \"%s\"): this node stays out until "
+                  "that one has gone", a->conf.node, seen.machine,
+                  a->conf.machine);
+    }
+
+    s->next_register = a->now + 1000;
+}
+
+
+static void
+agent_register_handler(void *data, int code, const json_t *answer,
+    uint64_t sent)
+{
+    agent_t          *a = data;
+    agent_session_t  *s = &a->session;
+
+    (void) sent;
+
+    s->registering = false;
+
+    if (code == AGENT_ETCD_NOT_FOUND) {
+        agent_session_lost(a, "lease not found");
+        return;
+    }
+
+    if (code != AGENT_ETCD_OK) {
+        s->next_register = a->now + agent_backoff(3);
+        return;
+    }
+
+    if (!json_is_true(json_object_get(answer, "succeeded"))) {
+        s->register_rev = 0;
+        agent_register_taken(a, answer);
+        return;
+    }
+
+    if (s->register_rev == 0) {
+        agent_log(AGENT_LOG_INFO, "node \"%s\" is registered, revision %llu",
+                  a->conf.node,
+                  (unsigned long long) agent_answer_revision(answer));
+        s->lost = false;
+        s->stranger_since = 0;
+        s->stranger_told = false;
+        s->next_load = 0;
+    }
+
+    s->register_rev = agent_answer_revision(answer);
+}
+
+
+/* seen: mod revision of the key as it is; 0: there is none */
+
+static void
+agent_register_send(agent_t *a, uint64_t seen)
+{
+    char              key[AGENT_KEY_MAX];
+    json_t           *txn;
+    agent_session_t  *s = &a->session;
+
+    if (a->zone.mem == NULL) {
+        return;                        /* it is about to be another one */
+    }
+
+    free(s->published);
+    s->published = agent_session_value(a, agent_relay_state(a));
+
+    if (s->published == NULL) {
+        return;
+    }
+
+    agent_key(a, key, 'n', a->conf.node);
+
+    txn = agent_txn(
+        json_pack("[o]", agent_compare(key, seen == 0 ? "CREATE" : "MOD",
+                                       seen)),
+        json_pack("[o]", agent_op("request_put",
+                      agent_put(key, s->published, s->lease))),
+        json_pack("[o]", agent_op("request_range", agent_range(key))));
+
+    s->registering = agent_etcd_call(a->etcd, "kv/txn", txn,
+                                     agent_timeout(a),
+                                     agent_register_handler, a);
+}
+
+
+void
+agent_session_publish(agent_t *a)
+{
+    char             *value;
+    agent_session_t  *s = &a->session;
+
+    if (s->lease == 0 || s->registering || a->now < s->next_register
+        || atomic_load(&a->zone.w.c.header->relay.ready) == 0)
+    {
+        return;
+    }
+
+    if (s->register_rev == 0) {
+        if (a->relay.alive) {
+            agent_register_send(a, 0);
+        }
+
+        return;
+    }
+
+    value = agent_session_value(a, agent_relay_state(a));
+
+    if (value != NULL && s->published != NULL
+        && strcmp(value, s->published) != 0)
+    {
+        agent_register_send(a, s->register_rev);
+    }
+
+    free(value);
+}
+
+
+/* Our own key went although nobody told us: by an old leader, by a person. */
+
+static void
+agent_session_deleted(agent_t *a, const agent_kv_t *kv)
+{
+    char              key[AGENT_KEY_MAX];
+    agent_session_t  *s = &a->session;
+
+    agent_key(a, key, 'n', a->conf.node);
+
+    if (strcmp(kv->key, key) == 0 && s->register_rev != 0
+        && kv->mod_revision > s->register_rev)
+    {
+        agent_session_lost(a, "its key was deleted");
+    }
+}
+
+
+static void
+agent_session_guild_deleted(agent_t *a, uint64_t id, bool ours)
+{
+    uint64_t  at, now;
+
+    /* somebody else's mistake, or etcd's data are gone: it is in use here */
+
+    now = agent_zone_now();
+
+    if (ours && a->zone.mem != NULL
+        && voice_cluster_used_at(&a->zone.w, id, &at) == VOICE_OK
+        && now < at + a->conf.empty_after / 2)
+    {
+        agent_join_claim(a, id);
+    }
+}
+
+
+static void
+agent_session_event(void *data, const agent_kv_t *kv)
+{
+    bool              ours;
+    char              load[AGENT_KEY_MAX];
+    uint64_t          id;
+    agent_t          *a = data;
+    agent_guild_t    *guild;
+    size_t            prefix = strlen(a->conf.prefix);
+
+    if (strlen(kv->key) != kv->key_len
+        || strlen(kv->value) != kv->value_len)
+    {
+        a->model.bad_values++;
+        return;
+    }
+
+    if (!kv->deleted) {
+        agent_model_put(&a->model, kv->key, kv->value, kv->mod_revision,
+                        a->now);
+
+        agent_key(a, load, 'l', a->conf.node);
+
+        if (strcmp(kv->key, load) == 0) {
+            a->session.load_put = 0;   /* the watch is alive, end to end */
+        }
+
+        return;
+    }
+
+    id = 0;
+    ours = false;
+
+    if (strncmp(kv->key, a->conf.prefix, prefix) == 0
+        && strncmp(kv->key + prefix, "a/", 2) == 0
+        && agent_value_id(kv->key + prefix + 2, &id))
+    {
+        guild = agent_model_guild(&a->model, id);
+        ours = guild != NULL && guild->node != NULL && guild->busy == 0
+               && strcmp(guild->node->info.name, a->conf.node) == 0;
+    }
+
+    agent_model_delete(&a->model, kv->key, kv->mod_revision, a->now);
+
+    if (id != 0) {
+        agent_session_guild_deleted(a, id, ours);
+    }
+
+    agent_session_deleted(a, kv);
+}
+
+
+/* Everything under the prefix, page by page, as it was at one revision. */
+
+typedef struct {
+    agent_t   *agent;
+    char       last[AGENT_KEY_MAX];
+} agent_page_t;
+
+
+static void
+agent_list_kv(void *data, const agent_kv_t *kv)
+{
+    agent_page_t  *page = data;
+
+    agent_session_event(page->agent, kv);
+    snprintf(page->last, sizeof(page->last), "%s", kv->key);
+}
+
+
+static void agent_list_page(agent_t *a);
+
+
+static void
+agent_list_failed(agent_t *a)
+{
+    agent_session_t  *s = &a->session;
+
+    s->listing = false;
+    s->next_list = a->now + agent_backoff(s->list_failures++);
+}
+
+
+static void
+agent_list_end(agent_t *a)
+{
+    size_t            n;
+    bool              first;
+    agent_session_t  *s = &a->session;
+
+    first = a->model.revision == 0;
+
+    if (s->list_revision < a->model.revision) {
+        agent_log(AGENT_LOG_ERR, "etcd's revision went back from %llu to %llu"
+                  ": its data are of a former time",
+                  (unsigned long long) a->model.revision,
+                  (unsigned long long) s->list_revision);
+    }
+
+    n = agent_model_list_end(&a->model, s->list_revision, a->now);
+
+    if (!first) {
+        a->differences += n;
+    }
+
+    s->listing = false;
+    s->listed = true;
+    s->list_failures = 0;
+    s->next_watch = 0;
+    s->next_verify = a->now + agent_spread(AGENT_VERIFY);
+
+    agent_log(AGENT_LOG_INFO, "listed at revision %llu: %zu guilds, %zu gone",
+              (unsigned long long) s->list_revision, a->model.guilds, n);
+}
+
+
+static void
+agent_list_handler(void *data, int code, const json_t *answer, uint64_t sent)
+{
+    agent_t          *a = data;
+    agent_page_t      page;
+    agent_session_t  *s = &a->session;
+
+    (void) sent;
+
+    if (!s->listing) {
+        return;
+    }
+
+    if (code != AGENT_ETCD_OK) {
+        agent_list_failed(a);
+        return;
+    }
+
+    if (s->pages++ == 0) {
+        s->list_revision = agent_answer_revision(answer);
+        agent_model_list_begin(&a->model);
+    }
+
+    page.agent = a;
+    page.last[0] = '\0';
+
+    agent_kvs_each(json_object_get(answer, "kvs"), agent_list_kv, &page);
+
+    if (!json_is_true(json_object_get(answer, "more"))) {
+        agent_list_end(a);
+        return;
+    }
+
+    if (page.last[0] == '\0') {
+        agent_list_failed(a);
+        return;
+    }
+
+    /* the key behind the last one: it, and a byte of 1 */
+
+    snprintf(s->list_from, sizeof(s->list_from), "%.*s\001",
+             AGENT_KEY_MAX - 2, page.last);
+    agent_list_page(a);
+}
+
+
+static void
+agent_list_page(agent_t *a)
+{
+    agent_session_t  *s = &a->session;
+
+    s->listing = agent_etcd_call(a->etcd, "kv/range",
+        agent_range_prefix(a->conf.prefix, s->list_from, AGENT_LIST_PAGE,
+                           s->pages == 0 ? 0 : s->list_revision),
+        AGENT_LIST_TIMEOUT, agent_list_handler, a);
+}
+
+
+static void
+agent_session_list(agent_t *a)
+{
+    agent_session_t  *s = &a->session;
+
+    if (s->listing || a->now < s->next_list) {
+        return;
+    }
+
+    agent_etcd_watch_stop(a->etcd);
+    s->watching = false;
+    s->created = false;
+
+    s->pages = 0;
+    snprintf(s->list_from, sizeof(s->list_from), "%s", a->conf.prefix);
+
+    agent_list_page(a);
+}
+
+
+static void
+agent_watch_ended(agent_t *a, const char *reason)
+{
+    agent_session_t  *s = &a->session;
+
+    agent_log(AGENT_LOG_INFO, "watch ended: %s", reason);
+
+    s->watching = false;
+    s->created = false;
+    s->load_put = 0;
+    s->next_watch = a->now + agent_backoff(s->watch_failures++);
+}
+
+
+/* Moves the resume point; never beyond what was delivered. */
+
+static void
+agent_watch_event(void *data, const agent_kv_t *kv)
+{
+    agent_t  *a = data;
+
+    agent_session_event(a, kv);
+
+    if (kv->mod_revision > a->model.revision) {
+        a->model.revision = kv->mod_revision;
+    }
+}
+
+
+static void
+agent_watch_line(void *data, const char *text, size_t len, const char *reason)
+{
+    agent_t             *a = data;
+    agent_session_t     *s = &a->session;
+    agent_watch_line_t   line;
+
+    if (text == NULL) {
+        agent_watch_ended(a, reason);
+        return;
+    }
+
+    if (!agent_watch_parse(text, len, &line, agent_watch_event, a)) {
+        agent_etcd_watch_stop(a->etcd);
+        agent_watch_ended(a, "a line that is no answer of etcd's");
+        return;
+    }
+
+    if (!s->watching) {
+        return;                        /* an event was the end of it */
+    }
+
+    if (line.error != AGENT_ETCD_OK || line.canceled) {
+        agent_etcd_watch_blame(a->etcd);
+        agent_etcd_watch_stop(a->etcd);
+        agent_watch_ended(a, line.reason[0] != '\0' ? line.reason
+                             : line.compacted != 0 ? "compacted"
+                             : "canceled");
+
+        /* what happened meanwhile is not told any more */
+
+        if (line.compacted != 0) {
+            s->listed = false;
+        }
+
+        return;
+    }
+
+    if (line.created) {
+        s->created = true;
+        s->watch_failures = 0;
+    }
+
+    if (line.events == 0 && !line.created
+        && line.revision > a->model.revision)
+    {
+        a->model.revision = line.revision;     /* progress */
+    }
+}
+
+
+static void
+agent_session_watch(agent_t *a)
+{
+    agent_session_t  *s = &a->session;
+
+    if (s->watching) {
+
+        if (s->load_put != 0 && a->now - s->load_put > AGENT_ECHO) {
+            agent_etcd_watch_blame(a->etcd);
+            agent_etcd_watch_stop(a->etcd);
+            agent_watch_ended(a, "our own load report did not come back");
+        }
+
+        return;
+    }
+
+    if (a->now < s->next_watch) {
+        return;
+    }
+
+    s->watching = agent_etcd_watch(a->etcd,
+        agent_watch_body(a->conf.prefix, a->model.revision + 1),
+        agent_watch_line, a);
+}
+
+
+static void
+agent_load_handler(void *data, int code, const json_t *answer, uint64_t sent)
+{
+    agent_t          *a = data;
+    agent_session_t  *s = &a->session;
+
+    (void) answer;
+
+    s->load_busy = false;
+
+    if (code == AGENT_ETCD_NOT_FOUND) {
+        agent_session_lost(a, "lease not found");
+
+    } else if (code != AGENT_ETCD_OK && s->load_put == sent) {
+        s->load_put = 0;               /* it can't come back */
+    }
+}
+
+
+static void
+agent_session_load(agent_t *a)
+{
+    char                *value, key[AGENT_KEY_MAX];
+    agent_session_t     *s = &a->session;
+    voice_node_load_t    load;
+
+    if (s->register_rev == 0 || s->load_busy || !s->created
+        || a->now < s->next_load)
+    {
+        return;
+    }
+
+    s->next_load = a->now + agent_spread(a->conf.load_period);
+
+    agent_relay_load(a, &load);
+    load.applied = a->model.revision;
+
+    value = agent_value_make_load(&load);
+
+    if (value == NULL) {
+        return;
+    }
+
+    agent_key(a, key, 'l', a->conf.node);
+
+    s->load_busy = agent_etcd_call(a->etcd, "kv/put",
+                                   agent_put(key, value, s->lease),
+                                   agent_timeout(a), agent_load_handler, a);
+    free(value);
+
+    if (s->load_busy && s->load_put == 0) {
+        s->load_put = a->now;
+    }
+}
+
+
+static void
+agent_session_state(agent_t *a)
+{
+    voice_agent_state_t   state;
+    agent_session_t      *s = &a->session;
+
+    if (agent_confirmed(a)) {
+        state = VOICE_AGENT_UP;
+
+    } else if ((a->model.revision == 0 && !s->listed)
+               || (s->lease == 0 && !s->lost && !agent_etcd_away(a)))
+    {
+        state = VOICE_AGENT_STARTING;
+
+    } else if (s->lost) {
+        state = VOICE_AGENT_LOST;
+
+    } else if (s->lease != 0 && a->now - s->confirmed < agent_ttl(a)) {
+
+        /* between two watches, or not registered yet */
+
+        state = a->state == VOICE_AGENT_UP ? VOICE_AGENT_UP
+                                           : VOICE_AGENT_STARTING;
+
+    } else {
+        state = VOICE_AGENT_UNSURE;
+    }
+
+    if (state != a->state) {
+        agent_log(state == VOICE_AGENT_UP ? AGENT_LOG_INFO : AGENT_LOG_WARN,
+                  "state %s%s%s",
+                  state == VOICE_AGENT_UP ? "UP"
+                  : state == VOICE_AGENT_UNSURE ? "UNSURE"
+                  : state == VOICE_AGENT_LOST ? "LOST" : "STARTING",
+                  state == VOICE_AGENT_UNSURE ? ": " : "",
+                  state == VOICE_AGENT_UNSURE ? agent_etcd_error(a->etcd)
+                                              : "");
+        a->state = state;
+    }
+}
+
+
+void
+agent_session_tick(agent_t *a)
+{
+    agent_session_t  *s = &a->session;
+
+    agent_session_lease(a);
+    agent_session_publish(a);
+
+    if (s->listed && s->watching && a->now >= s->next_verify) {
+        s->listed = false;             /* compare with all there is */
+    }
+
+    if (!s->listed) {
+        agent_session_list(a);
+
+    } else {
+        agent_session_watch(a);
+    }
+
+    agent_session_load(a);
+    agent_session_state(a);
+}
+
+
+static void
+agent_session_bye(void *data, int code, const json_t *answer, uint64_t sent)
+{
+    (void) code;
+    (void) answer;
+    (void) sent;
+
+    *(bool *) data = true;
+}
+
+
+/* An orderly end: others need not wait for the lease. */
+
+void
+agent_session_end(agent_t *a)
+{
+    bool              done;
+    uint64_t          lease, until;
+    agent_session_t  *s = &a->session;
+
+    if (s->lease == 0) {
+        return;
+    }
+
+    lease = s->lease;
+    s->lease = 0;                      /* that it goes is no loss now */
+
+    done = false;
+    until = agent_now() + agent_timeout(a);
+
+    if (!agent_etcd_call(a->etcd, "lease/revoke", agent_session_id(lease),
+                         agent_timeout(a), agent_session_bye, &done))
+    {
+        return;
+    }
+
+    while (!done && agent_now() < until) {
+        agent_etcd_turn(a->etcd, NULL, 0, 50);
+    }
+}

@@ -1,0 +1,354 @@
+/*
+ * Copyright (C) ngx-voice contributors
+ */
+
+
+#include "agent_value.h"
+#include "agent_conf.h"
+
+#include <jansson.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+
+#define AGENT_VALUE_VERSION    1
+#define AGENT_CAPACITY_MAX     10000000
+#define AGENT_AFTER_MAX        86400
+
+
+bool
+agent_value_id(const char *text, uint64_t *id)
+{
+    size_t    i;
+    uint64_t  n;
+
+    if (text[0] < '1' || text[0] > '9') {
+        return false;
+    }
+
+    n = 0;
+
+    for (i = 0; text[i] != '\0'; i++) {
+
+        if (text[i] < '0' || text[i] > '9'
+            || n > (UINT64_MAX - (uint64_t) (text[i] - '0')) / 10)
+        {
+            return false;
+        }
+
+        n = n * 10 + (uint64_t) (text[i] - '0');
+    }
+
+    *id = n;
+
+    return true;
+}
+
+
+static json_t *
+agent_value_object(const char *text)
+{
+    json_t  *root;
+
+    root = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
+
+    if (!json_is_object(root)) {
+        json_decref(root);
+        return NULL;
+    }
+
+    return root;
+}
+
+
+/* size: of the buffer; an absent text is "" unless it is required */
+
+static bool
+agent_value_text(const json_t *root, const char *key, bool required,
+    char *buf, size_t size)
+{
+    const json_t  *value;
+
+    value = json_object_get(root, key);
+    buf[0] = '\0';
+
+    if (value == NULL) {
+        return !required;
+    }
+
+    if (!json_is_string(value) || json_string_length(value) >= size
+        || strlen(json_string_value(value)) != json_string_length(value)
+        || (required && json_string_length(value) == 0))
+    {
+        return false;
+    }
+
+    strcpy(buf, json_string_value(value));
+
+    return true;
+}
+
+
+static bool
+agent_value_int(const json_t *root, const char *key, json_int_t max,
+    uint64_t *n)
+{
+    const json_t  *value;
+
+    value = json_object_get(root, key);
+
+    if (!json_is_integer(value) || json_integer_value(value) < 0
+        || json_integer_value(value) > max)
+    {
+        return false;
+    }
+
+    *n = (uint64_t) json_integer_value(value);
+
+    return true;
+}
+
+
+static bool
+agent_value_state(const json_t *root, uint32_t *said)
+{
+    const char  *state;
+
+    state = json_string_value(json_object_get(root, "st"));
+
+    if (state == NULL) {
+        return false;
+    }
+
+    if (strcmp(state, "up") == 0) {
+        *said = 0;
+
+    } else if (strcmp(state, "drain") == 0) {
+        *said = VOICE_NODE_DRAIN;
+
+    } else if (strcmp(state, "down") == 0) {
+        *said = VOICE_NODE_DOWN;
+
+    } else {
+        return false;
+    }
+
+    return true;
+}
+
+
+bool
+agent_value_node(const char *text, voice_node_info_t *info, char *machine,
+    size_t machine_size, uint32_t *said)
+{
+    bool       ok;
+    json_t    *root;
+    uint64_t   version, capacity;
+
+    root = agent_value_object(text);
+
+    if (root == NULL) {
+        return false;
+    }
+
+    memset(info, 0, sizeof(voice_node_info_t));
+
+    ok = agent_value_int(root, "v", INT32_MAX, &version)
+         && version == AGENT_VALUE_VERSION
+         && agent_value_int(root, "cap", AGENT_CAPACITY_MAX, &capacity)
+         && agent_value_text(root, "e", true, info->boot, sizeof(info->boot))
+         && agent_value_text(root, "ws", true, info->endpoint,
+                             sizeof(info->endpoint))
+         && agent_value_text(root, "peer", false, info->peer,
+                             sizeof(info->peer))
+         && agent_value_text(root, "dc", false, info->dc, sizeof(info->dc))
+         && agent_value_text(root, "rg", false, info->region,
+                             sizeof(info->region))
+         && agent_value_text(root, "pool", false, info->pool,
+                             sizeof(info->pool))
+         && agent_value_text(root, "hid", false, machine, machine_size)
+         && agent_value_state(root, said);
+
+    if (ok) {
+        info->capacity = (uint32_t) capacity;
+    }
+
+    json_decref(root);
+
+    return ok;
+}
+
+
+/* A share of the whole, 0 if it is not there, as permille. */
+
+static bool
+agent_value_share(const json_t *root, const char *key, uint16_t *permille)
+{
+    double         x;
+    const json_t  *value;
+
+    value = json_object_get(root, key);
+
+    if (value == NULL) {
+        *permille = 0;
+        return true;
+    }
+
+    if (!json_is_number(value)) {
+        return false;
+    }
+
+    x = json_number_value(value);
+
+    if (!(x >= 0)) {
+        return false;
+    }
+
+    *permille = x > 60 ? 60000 : (uint16_t) (x * 1000 + 0.5);
+
+    return true;
+}
+
+
+bool
+agent_value_load(const char *text, voice_node_load_t *load)
+{
+    bool       ok;
+    json_t    *root;
+    uint64_t   u, g, r;
+
+    root = agent_value_object(text);
+
+    if (root == NULL) {
+        return false;
+    }
+
+    memset(load, 0, sizeof(voice_node_load_t));
+
+    ok = agent_value_int(root, "u", AGENT_CAPACITY_MAX * 10LL, &u)
+         && agent_value_int(root, "g", AGENT_CAPACITY_MAX * 10LL, &g)
+         && agent_value_int(root, "r", INT64_MAX, &r)
+         && agent_value_share(root, "c", &load->cpu)
+         && agent_value_share(root, "bw", &load->bandwidth)
+         && agent_value_share(root, "pp", &load->packets);
+
+    if (ok) {
+        load->participants = (uint32_t) u;
+        load->guilds = (uint32_t) g;
+        load->applied = r;
+    }
+
+    json_decref(root);
+
+    return ok;
+}
+
+
+bool
+agent_value_order(const char *text, agent_order_t *order, uint32_t *after)
+{
+    bool         ok;
+    json_t      *root;
+    uint64_t     n;
+    const char  *mode;
+
+    root = agent_value_object(text);
+
+    if (root == NULL) {
+        return false;
+    }
+
+    mode = json_string_value(json_object_get(root, "m"));
+    n = 0;
+    ok = mode != NULL
+         && (strcmp(mode, "drain") == 0 || strcmp(mode, "evict") == 0)
+         && (json_object_get(root, "after") == NULL
+             || agent_value_int(root, "after", AGENT_AFTER_MAX, &n));
+
+    if (ok) {
+        *order = mode[0] == 'd' ? AGENT_ORDER_DRAIN : AGENT_ORDER_EVICT;
+        *after = (uint32_t) n;
+    }
+
+    json_decref(root);
+
+    return ok;
+}
+
+
+bool
+agent_value_guild(const char *text, char *server, char *boot)
+{
+    bool     ok;
+    json_t  *root;
+
+    root = agent_value_object(text);
+
+    if (root == NULL) {
+        return false;
+    }
+
+    ok = agent_value_text(root, "s", true, server, VOICE_CLUSTER_NAME_MAX + 1)
+         && agent_name_valid(server)
+         && agent_value_text(root, "e", true, boot,
+                             VOICE_CLUSTER_BOOT_MAX + 1);
+
+    json_decref(root);
+
+    return ok;
+}
+
+
+static char *
+agent_value_dump(json_t *root)
+{
+    char  *text;
+
+    text = root == NULL ? NULL : json_dumps(root, JSON_COMPACT);
+    json_decref(root);
+
+    return text;
+}
+
+
+char *
+agent_value_make_node(const voice_node_info_t *info, const char *machine,
+    const char *state)
+{
+    return agent_value_dump(json_pack("{s:i,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:I,"
+                                      "s:s}",
+               "v", AGENT_VALUE_VERSION, "e", info->boot,
+               "ws", info->endpoint, "peer", info->peer, "dc", info->dc,
+               "rg", info->region, "pool", info->pool, "hid", machine,
+               "cap", (json_int_t) info->capacity, "st", state));
+}
+
+
+char *
+agent_value_make_load(const voice_node_load_t *load)
+{
+    return agent_value_dump(json_pack("{s:I,s:I,s:f,s:f,s:f,s:I}",
+               "u", (json_int_t) load->participants,
+               "g", (json_int_t) load->guilds,
+               "c", load->cpu / 1000.0, "bw", load->bandwidth / 1000.0,
+               "pp", load->packets / 1000.0,
+               "r", (json_int_t) load->applied));
+}
+
+
+char *
+agent_value_make_guild(const char *server, const char *boot)
+{
+    return agent_value_dump(json_pack("{s:s,s:s}", "s", server, "e", boot));
+}
+
+
+char *
+agent_value_make_order(const char *mode, const char *by, const char *why,
+    uint32_t after)
+{
+    return agent_value_dump(json_pack("{s:s,s:s,s:s,s:I}", "m", mode,
+                                      "by", by, "why", why,
+                                      "after", (json_int_t) after));
+}

@@ -1,0 +1,38 @@
+/*
+ * Copyright (C) ngx-voice contributors
+ *
+ * Values of keys in etcd: anybody may have written them.
+ */
+
+
+#ifndef _AGENT_VALUE_H_INCLUDED_
+#define _AGENT_VALUE_H_INCLUDED_
+
+
+#include "agent_model.h"
+
+
+/* A guild as the name of a key: decimal, not 0, no zero in front. */
+bool agent_value_id(const char *text, uint64_t *id);
+
+/* False: no such object, a field missing or out of range, another version. */
+bool agent_value_node(const char *text, voice_node_info_t *info,
+    char *machine, size_t machine_size, uint32_t *said);
+bool agent_value_load(const char *text, voice_node_load_t *load);
+bool agent_value_order(const char *text, agent_order_t *order,
+    uint32_t *after);
+
+/* server and boot: buffers of a name and of a boot id */
+bool agent_value_guild(const char *text, char *server, char *boot);
+
+
+/* The other way; allocated, NULL without memory. */
+char *agent_value_make_node(const voice_node_info_t *info,
+    const char *machine, const char *state);
+char *agent_value_make_load(const voice_node_load_t *load);
+char *agent_value_make_guild(const char *server, const char *boot);
+char *agent_value_make_order(const char *mode, const char *by,
+    const char *why, uint32_t after);
+
+
+#endif /* _AGENT_VALUE_H_INCLUDED_ */

@@ -1,0 +1,365 @@
+/*
+ * Copyright (C) ngx-voice contributors
+ *
+ * ngx-voice-agent: keeps one node and its region known to each other.
+ */
+
+
+#include "agent.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <sys/signalfd.h>
+
+
+#define AGENT_MIRROR_PERIOD   10000
+#define AGENT_AWAY            1000     /* ms that etcd may be silent */
+
+
+static const char  agent_usage[] =
+    "Usage: ngx-voice-agent -c FILE [--check-config]\n\n"
+    "Registers this node in etcd, assigns guilds to nodes, and writes what it\n"
+    "knows to the cluster zone of nginx.  SIGHUP reads the file again,\n"
+    "SIGTERM takes the node out and ends.\n";
+
+
+uint64_t
+agent_spread(uint64_t x)
+{
+    return x * 4 / 5 + randombytes_uniform((uint32_t) (x * 2 / 5 + 1));
+}
+
+
+void
+agent_key(const agent_t *a, char *key, char kind, const char *name)
+{
+    snprintf(key, AGENT_KEY_MAX, "%s%c/%s", a->conf.prefix, kind, name);
+}
+
+
+/* A third of the lease, so that another endpoint can be asked in time. */
+
+unsigned
+agent_timeout(const agent_t *a)
+{
+    unsigned  ms = a->conf.ttl * 1000 / 3;
+
+    return ms < 500 ? 500 : ms > 2000 ? 2000 : ms;
+}
+
+
+bool
+agent_etcd_away(const agent_t *a)
+{
+    return a->now - agent_etcd_answered(a->etcd)
+           > agent_timeout(a) + AGENT_AWAY;
+}
+
+
+static void
+agent_reload(agent_t *a, const char *path)
+{
+    char          error[AGENT_ERROR_MAX];
+    agent_conf_t  conf;
+
+    if (!agent_conf_read(&conf, path, error)
+        || !agent_conf_reloadable(&a->conf, &conf, error))
+    {
+        agent_log(AGENT_LOG_ERR, "the configuration stays as it was: %s",
+                  error);
+        return;
+    }
+
+    a->conf = conf;
+    agent_etcd_reload(a->etcd);
+    agent_log_debug(conf.debug);
+
+    a->model.grace = conf.grace;
+    a->model.drain_after = conf.drain_after;
+    a->model.drain_rate = conf.drain_rate;
+
+    agent_log(AGENT_LOG_INFO, "configuration read again");
+}
+
+
+/* True: it is time to end. */
+
+static bool
+agent_signals(agent_t *a, int fd, const char *path)
+{
+    struct signalfd_siginfo  info;
+
+    while (read(fd, &info, sizeof(info)) == (ssize_t) sizeof(info)) {
+
+        if (info.ssi_signo == SIGHUP) {
+            agent_reload(a, path);
+
+        } else {
+            return true;
+        }
+    }
+
+    return false;
+}
+
+
+/* nginx may have made another file, or there was none that we could use. */
+
+static void
+agent_zone_check(agent_t *a)
+{
+    char         error[512];
+    static char  told[512];
+
+    if (a->now < a->next_stat) {
+        return;
+    }
+
+    a->next_stat = a->now + 1000;
+
+    if (a->zone.mem != NULL && !agent_zone_replaced(&a->zone)) {
+        return;
+    }
+
+    if (a->zone.mem != NULL) {
+        agent_log(AGENT_LOG_WARN, "cluster zone \"%s\" was replaced: using "
+                  "the new one", a->conf.zone);
+        agent_zone_close(&a->zone);
+    }
+
+    if (!agent_zone_open(&a->zone, a->conf.zone, a->conf.guilds, error)) {
+        if (strcmp(error, told) != 0) {
+            agent_log(AGENT_LOG_ERR, "cluster zone: %s", error);
+            snprintf(told, sizeof(told), "%s", error);
+        }
+
+        return;
+    }
+
+    told[0] = '\0';
+    a->swept = 0;
+    memset(&a->relay, 0, sizeof(a->relay));
+    agent_model_touch(&a->model);
+}
+
+
+/* What is in the zone and was taken back while nobody wrote it. */
+
+static void
+agent_zone_sweep(agent_t *a)
+{
+    uint32_t             slot;
+    agent_guild_t       *guild;
+    voice_assignment_t   as;
+
+    slot = 0;
+
+    while (voice_cluster_guild_next(&a->zone.w.c, &slot, &as) == VOICE_OK) {
+        guild = agent_model_guild(&a->model, as.guild);
+
+        if (guild == NULL || guild->node == NULL) {
+            (void) voice_cluster_unassign(&a->zone.w, as.guild);
+        }
+    }
+}
+
+
+static void
+agent_turn(agent_t *a, int signals)
+{
+    struct curl_waitfd  fds[2];
+
+    memset(fds, 0, sizeof(fds));
+    fds[0].fd = signals;
+    fds[0].events = CURL_WAIT_POLLIN;
+    fds[1].fd = a->zone.socket;
+    fds[1].events = CURL_WAIT_POLLIN;
+
+    agent_etcd_turn(a->etcd, fds, 2, a->zone.mem == NULL ? AGENT_TURN
+                    : a->model.dirty_guilds != NULL ? 0
+                    : a->joins != NULL || a->moves != 0 ? 20
+                    : AGENT_TURN / 5);
+
+    a->now = agent_now();
+    agent_zone_drain(&a->zone);
+    agent_zone_check(a);
+
+    if (a->zone.mem == NULL) {
+        return;                        /* nothing to serve */
+    }
+
+    agent_relay_tick(a);
+    agent_session_tick(a);
+    agent_work_tick(a);
+    agent_join_tick(a);
+    agent_work_flush(a);
+
+    if (a->session.listed && a->swept != a->session.list_revision) {
+        a->swept = a->session.list_revision;
+        agent_zone_sweep(a);
+    }
+
+    voice_cluster_pulse(&a->zone.w, a->state, !agent_etcd_away(a),
+                        a->model.revision, agent_zone_now());
+    agent_zone_wake(&a->zone);
+
+    if (a->now >= a->next_mirror) {
+        a->next_mirror = a->now + agent_spread(AGENT_MIRROR_PERIOD);
+        (void) agent_mirror_save(a);
+    }
+}
+
+
+static bool
+agent_start(agent_t *a)
+{
+    a->zone.fd = -1;
+    a->zone.socket = -1;
+    a->now = agent_now();
+
+    if (!agent_zone_listen(&a->zone)) {
+        agent_log(AGENT_LOG_ERR, "wake socket: %s", strerror(errno));
+        return false;
+    }
+
+    a->etcd = agent_etcd_create(&a->conf);
+
+    if (a->etcd == NULL
+        || !agent_model_init(&a->model, a->conf.prefix, a->conf.node,
+                             a->conf.region))
+    {
+        agent_log(AGENT_LOG_ERR, "no memory");
+        return false;
+    }
+
+    a->model.grace = a->conf.grace;
+    a->model.drain_after = a->conf.drain_after;
+    a->model.drain_rate = a->conf.drain_rate;
+
+    (void) agent_mirror_load(a);
+
+    return true;
+}
+
+
+static void
+agent_end(agent_t *a)
+{
+    (void) agent_mirror_save(a);
+    agent_session_end(a);
+    agent_etcd_free(a->etcd);
+    agent_join_free(a);
+    agent_model_free(&a->model);
+    agent_zone_close(&a->zone);
+    free(a->session.published);
+
+    if (a->zone.socket != -1) {
+        close(a->zone.socket);
+    }
+}
+
+
+static int
+agent_run(const char *path, bool check)
+{
+    int             signals;
+    char            error[AGENT_ERROR_MAX];
+    sigset_t        set;
+    static agent_t  a;
+
+    if (!agent_conf_read(&a.conf, path, error)) {
+        fprintf(stderr, "ngx-voice-agent: %s\n", error);
+        return 1;
+    }
+
+    if (check) {
+        printf("ngx-voice-agent: %s is fine\n", path);
+        return 0;
+    }
+
+    sigemptyset(&set);
+    sigaddset(&set, SIGHUP);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGTERM);
+    sigprocmask(SIG_BLOCK, &set, NULL);
+    signal(SIGPIPE, SIG_IGN);
+
+    signals = signalfd(-1, &set, SFD_NONBLOCK|SFD_CLOEXEC);
+
+    if (signals == -1) {
+        fprintf(stderr, "ngx-voice-agent: signalfd: %s\n", strerror(errno));
+        return 1;
+    }
+
+    agent_log_debug(a.conf.debug);
+
+    if (!agent_start(&a)) {
+        agent_end(&a);
+        return 1;
+    }
+
+    while (!agent_signals(&a, signals, path)) {
+        agent_turn(&a, signals);
+    }
+
+    agent_log(AGENT_LOG_INFO, "ending");
+    agent_end(&a);
+    close(signals);
+
+    return 0;
+}
+
+
+int
+main(int argc, char **argv)
+{
+    int          i, rc;
+    bool         check;
+    const char  *path;
+
+    path = NULL;
+    check = false;
+
+    for (i = 1; i < argc; i++) {
+
+        if (strcmp(argv[i], "--check-config") == 0) {
+            check = true;
+
+        } else if (strcmp(argv[i], "-c") == 0 && i + 1 < argc) {
+            path = argv[++i];
+
+        } else if (strcmp(argv[i], "--help") == 0
+                   || strcmp(argv[i], "-h") == 0)
+        {
+            fputs(agent_usage, stdout);
+            return 0;
+
+        } else {
+            fprintf(stderr, "ngx-voice-agent: unknown argument \"%s\"\n\n%s",
+                    argv[i], agent_usage);
+            return 2;
+        }
+    }
+
+    if (path == NULL) {
+        fputs(agent_usage, stderr);
+        return 2;
+    }
+
+    if (sodium_init() == -1 || curl_global_init(CURL_GLOBAL_ALL) != 0) {
+        fputs("ngx-voice-agent: libsodium or libcurl failed to start\n",
+              stderr);
+        return 1;
+    }
+
+    rc = agent_run(path, check);
+    curl_global_cleanup();
+
+    return rc;
+}
