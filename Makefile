@@ -7,7 +7,7 @@
 #   make fuzz-corpus     each fuzzer over its kept inputs
 #   make fuzz            each fuzzer for FUZZ_SECONDS of new inputs
 #   make e2e             a real nginx with real clients; PATTERN=name picks
-#   make bench           benchmarks of the core
+#   make bench           what a packet costs; PATTERN=name picks
 #   make install         module, voicectl and agent, below DESTDIR
 #
 # Sources are found by name: core/*.c, client/*.c, discovery-agent/*.c,
@@ -64,6 +64,7 @@ UNIT_SRCS :=    $(sort $(wildcard tests/unit/test_*.c))
 UNIT_HELP :=    $(filter-out $(UNIT_SRCS), $(sort $(wildcard tests/unit/*.c)))
 FUZZ_SRCS :=    $(sort $(wildcard tests/fuzz/fuzz_*.c))
 BENCH_SRCS :=   $(sort $(wildcard tests/bench/bench_*.c))
+BENCH_HELP :=   $(filter-out $(BENCH_SRCS), $(sort $(wildcard tests/bench/*.c)))
 
 
 VARIANT :=      $(notdir $(firstword $(CC)))
@@ -131,9 +132,11 @@ $(1)/test_%: $(1)/obj/tests/unit/test_%.o \
 	$$(call say,LINK $$@)
 	$$(Q)$(2) $(3) $(LDFLAGS) -o $$@ $$^ $(TEST_LIBS) $(CORE_LIBS)
 
-$(1)/bench_%: $(1)/obj/tests/bench/bench_%.o $(1)/libcore.a
+$(1)/bench_%: $(1)/obj/tests/bench/bench_%.o $(BENCH_HELP:%.c=$(1)/obj/%.o) \
+        $(patsubst %.c,$(1)/obj/%.o,$(filter-out %/main.c,$(CLIENT_SRCS))) \
+        $(1)/libcore.a
 	$$(call say,LINK $$@)
-	$$(Q)$(2) $(3) $(LDFLAGS) -o $$@ $$^ $(CORE_LIBS) -lm
+	$$(Q)$(2) $(3) $(LDFLAGS) -o $$@ $$^ $(CLIENT_LIBS) $(CORE_LIBS)
 
 -include $(wildcard $(1)/obj/*/*.d $(1)/obj/tests/*/*.d)
 
@@ -237,9 +240,9 @@ fuzz: $(FUZZERS)
 e2e: all
 	@BUILD='$(BUILD)' tests/run-e2e '$(PATTERN)'
 
-bench: $(BENCHES)
-	@test -n '$^' || { echo 'no tests/bench/bench_*.c' >&2; exit 1; }
-	@for b in $^; do $$b || exit 1; done
+bench: all $(BENCHES)
+	@BUILD='$(BUILD)' BENCH_OBJECTS='$(CURDIR)/$(OUT)' \
+	    tests/run-bench $(PATTERN)
 
 
 # nginx itself with the address sanitizer and the module inside

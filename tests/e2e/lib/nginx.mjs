@@ -66,6 +66,7 @@ const loadModule = (path) => existsSync(path) ? `load_module ${path};\n` : '';
  * signal, relay, zone          what stands in the directives' places
  * guilds    the directory of guilds; then there are voice_gateway at /gateway
  *           and voice_api below /api/
+ * connections                  worker_connections
  * env       more of the environment
  * daemon    started as init systems do it, so that SIGUSR2 is obeyed
  * allow     lines of the error log that would fail the test otherwise
@@ -151,7 +152,8 @@ export class Nginx {
     }
 
     text({ workers = 1, modes, main = '', http = '', server = '', stream = '',
-        tcp = '', signal = 'voice_signal;', relay, zone, guilds } = {})
+        tcp = '', signal = 'voice_signal;', relay, zone, guilds,
+        connections = 4096 } = {})
     {
         const { dir } = this;
         const root = process.getuid?.() === 0;
@@ -168,7 +170,7 @@ error_log ${this.log} info;
 voice_zone ${zone ?? `${dir}/main.zone sessions=4096`};
 ${main}
 events {
-    worker_connections 4096;
+    worker_connections ${connections};
 }
 http {
     access_log ${dir}/access.log;
