@@ -183,8 +183,9 @@ ngx_http_voice_status_json_head(ngx_http_voice_status_t *st, u_char *p)
     p = ngx_slprintf(p, st->last,
                      "{\"version\":\"" NGX_VOICE_VERSION "\",\"node\":\"");
     p = ngx_http_voice_status_quoted(st, p, h->node);
-    p = ngx_slprintf(p, st->last, "\",\"boot_id\":\"%*s\",\"worker_pids\":[",
-                     sizeof(st->boot_id), st->boot_id);
+    p = ngx_slprintf(p, st->last, "\",\"boot_id\":\"%*s\",\"crypto\":\"%s\","
+                     "\"worker_pids\":[", sizeof(st->boot_id), st->boot_id,
+                     voice_crypto_kernel_name(voice_crypto_used()));
 
     for (comma = "", i = 0; i < VOICE_WORKERS_MAX; i++) {
         pid = atomic_load(&h->worker[i].pid);
@@ -357,8 +358,9 @@ ngx_http_voice_status_gauges(ngx_http_voice_status_t *st, u_char *p)
 
     /* label values have the escapes of JSON, and few enough others */
     p = ngx_http_voice_status_quoted(st, p, st->zone->header->node);
-    p = ngx_slprintf(p, st->last, "\",boot_id=\"%*s\"} 1\n",
-                     sizeof(st->boot_id), st->boot_id);
+    p = ngx_slprintf(p, st->last, "\",boot_id=\"%*s\",crypto=\"%s\"} 1\n",
+                     sizeof(st->boot_id), st->boot_id,
+                     voice_crypto_kernel_name(voice_crypto_used()));
 
     p = ngx_http_voice_status_gauge(st, p, "voice_workers",
                                     "Workers that serve the zone.",

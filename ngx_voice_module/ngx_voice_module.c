@@ -8,6 +8,7 @@
 #include <ngx_event.h>
 
 #include "ngx_voice.h"
+#include "ngx_voice_crypto.h"
 #include "ngx_voice_zone.h"
 
 #include "voice_drain.h"
@@ -30,6 +31,7 @@ typedef struct {
     ngx_uint_t               sessions;
     ngx_msec_t               resume_window;
     ngx_flag_t               drain;
+    ngx_uint_t               crypto;         /* voice_crypto_kernel_t */
     ngx_voice_zone_file_t   *file;
 } ngx_voice_conf_t;
 
@@ -50,6 +52,7 @@ static char *ngx_voice_zone_directive(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static void *ngx_voice_create_conf(ngx_cycle_t *cycle);
 static char *ngx_voice_init_conf(ngx_cycle_t *cycle, void *conf);
+static ngx_int_t ngx_voice_init_module(ngx_cycle_t *cycle);
 static void ngx_voice_cleanup(void *data);
 static void ngx_voice_exit_process(ngx_cycle_t *cycle);
 
@@ -84,6 +87,13 @@ static ngx_command_t  ngx_voice_commands[] = {
       offsetof(ngx_voice_conf_t, drain),
       NULL },
 
+    { ngx_string("voice_crypto"),
+      NGX_MAIN_CONF|NGX_DIRECT_CONF|NGX_CONF_TAKE1,
+      ngx_voice_crypto_directive,
+      0,
+      offsetof(ngx_voice_conf_t, crypto),
+      NULL },
+
       ngx_null_command
 };
 
@@ -101,7 +111,7 @@ ngx_module_t  ngx_voice_module = {
     ngx_voice_commands,                    /* module directives */
     NGX_CORE_MODULE,                       /* module type */
     NULL,                                  /* init master */
-    NULL,                                  /* init module */
+    ngx_voice_init_module,                 /* init module */
     NULL,                                  /* init process */
     NULL,                                  /* init thread */
     NULL,                                  /* exit thread */
@@ -207,7 +217,9 @@ ngx_voice_worker_init(ngx_cycle_t *cycle)
 
     vcf = ngx_voice_get_conf(cycle);
 
-    if (vcf == NULL || vcf->file == NULL || voice_crypto_init() != VOICE_OK) {
+    if (vcf == NULL || vcf->file == NULL
+        || ngx_voice_crypto_use(vcf->crypto, cycle->log) != NGX_OK)
+    {
         return NGX_ERROR;
     }
 
@@ -525,6 +537,7 @@ ngx_voice_create_conf(ngx_cycle_t *cycle)
 
     vcf->resume_window = NGX_CONF_UNSET_MSEC;
     vcf->drain = NGX_CONF_UNSET;
+    vcf->crypto = NGX_CONF_UNSET_UINT;
 
     return vcf;
 }
@@ -611,6 +624,7 @@ ngx_voice_init_conf(ngx_cycle_t *cycle, void *conf)
 
     ngx_conf_init_msec_value(vcf->resume_window, 60000);
     ngx_conf_init_value(vcf->drain, 0);
+    ngx_conf_init_uint_value(vcf->crypto, VOICE_KERNEL_AUTO);
 
     if (vcf->drain && vcf->path.len == 0) {
         ngx_log_error(NGX_LOG_EMERG, cycle->log, 0,
@@ -661,6 +675,25 @@ ngx_voice_init_conf(ngx_cycle_t *cycle, void *conf)
     cln->data = file;
 
     return NGX_CONF_OK;
+}
+
+
+/* The master's kernel is that of its workers; they say no more of it. */
+
+static ngx_int_t
+ngx_voice_init_module(ngx_cycle_t *cycle)
+{
+    ngx_voice_conf_t  *vcf;
+
+    vcf = ngx_voice_get_conf(cycle);
+
+    if (vcf->file != NULL
+        && ngx_voice_crypto_use(vcf->crypto, cycle->log) == NGX_OK)
+    {
+        ngx_voice_crypto_report(cycle->log);
+    }
+
+    return NGX_OK;
 }
 
 

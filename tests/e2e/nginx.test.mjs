@@ -23,6 +23,8 @@ describe('nginx -t', () => {
             { http: 'voice_heartbeat 41250ms;' },
             { main: 'voice_resume_window 30s;' },
             { http: 'voice_guests on;' },
+            { main: 'voice_crypto auto;' },
+            { main: 'voice_crypto portable;' },
             { modes: ['xsalsa20_poly1305', 'aead_aes256_gcm_rtpsize'] }])
         {
             const { code, output } = await Nginx.check(options);
@@ -53,6 +55,8 @@ describe('nginx -t', () => {
         [{ http: 'voice_heartbeat often;' }, 'voice_heartbeat', 'often',
             /time/],
         [{ http: 'voice_heartbeat 0;' }, 'voice_heartbeat', '0', /ms|s\b/],
+        [{ main: 'voice_crypto sse9;' }, 'voice_crypto', 'sse9',
+            /auto, portable, avx2 or avx512/],
         [{ main: 'voice_resume_window never;' }, 'voice_resume_window',
             'never', /time/],
         [{ http: 'voice_signal_rate fast;' }, 'voice_signal_rate', 'fast',
@@ -95,6 +99,26 @@ describe('nginx -t', () => {
         assert.equal(code, 1);
         assert.match(output, /"voice_key".*32/);
         assert.ok(!output.includes('c0ffee'));
+    });
+
+    test('takes a crypto kernel if the CPU can run it', async () => {
+        const cpu = readFileSync('/proc/cpuinfo', 'utf8');
+        const able = { avx2: ['avx2', 'aes', 'pclmulqdq'],
+            avx512: ['avx512f', 'avx512ifma', 'avx512vl', 'vaes',
+                'vpclmulqdq', 'bmi2'] };
+
+        for (const [name, flags] of Object.entries(able)) {
+            const { code, output } = await Nginx.check({ main:
+                `voice_crypto ${name};` });
+
+            if (flags.every((flag) => cpu.includes(` ${flag} `))) {
+                assert.equal(code, 0, output);
+            } else {
+                assert.equal(code, 1, output);
+                assert.match(output, new RegExp(`"voice_crypto ${name}" `
+                    + "can't be used on this machine: the CPU has no "));
+            }
+        }
     });
 
     test('refuses a relay for TCP', async () => {
@@ -190,6 +214,34 @@ describe('reload', () => {
                 }
             });
     }
+
+    test('changes the crypto kernel, which the log names once', async () => {
+        const nginx = await Nginx.start({ main: 'voice_crypto portable;' });
+        const load = () => voicectl('load', ...connection(nginx,
+            { guild: 700, channel: 7000 }), '--rooms', 2, '--participants', 9,
+        '--talkers', 2, '--mode', 'mix', '--seconds', 1, '--json').json();
+        const names = () => nginx.logLines(/voice crypto/).map((line) =>
+            line.match(/\[notice\].*voice crypto (\w+)$/)?.[1]);
+
+        try {
+            assert.equal((await nginx.status()).crypto, 'portable');
+            assert.ok((await load()).received > 0);
+            assert.deepEqual(names(), ['portable']);
+
+            await nginx.reload({ main: 'voice_crypto auto;' });
+
+            const { crypto } = await nginx.status();
+            const info = Object.keys(await nginx.metrics())
+                .find((name) => name.startsWith('voice_info'));
+
+            assert.match(crypto, /^(portable|avx2|avx512)$/);
+            assert.ok(info.includes(`crypto="${crypto}"`), info);
+            assert.ok((await load()).received > 0);
+            assert.deepEqual(names(), ['portable', crypto]);
+        } finally {
+            await nginx.stop();
+        }
+    });
 
     test('takes other modes for those who join from then on', async () => {
         const nginx = await Nginx.start();
