@@ -8,6 +8,7 @@
 #   make fuzz            each fuzzer for FUZZ_SECONDS of new inputs
 #   make e2e             a real nginx with real clients; PATTERN=name picks
 #   make bench           what a packet costs; PATTERN=name picks
+#   make bench-gateway   the gateway and REST of a real nginx; BENCH=part
 #   make install         module, voicectl and agent, below DESTDIR
 #
 # Sources are found by name: core/*.c, client/*.c, discovery-agent/*.c,
@@ -81,7 +82,8 @@ endif
 
 
 .PHONY: all lib module voicectl agent objects unit unit-asan unit-build \
-        unit-asan-build fuzz fuzz-build fuzz-corpus e2e bench nginx-asan \
+        unit-asan-build fuzz fuzz-build fuzz-corpus e2e bench bench-gateway \
+        nginx-asan \
         install clean FORCE
 
 .DELETE_ON_ERROR:
@@ -243,6 +245,10 @@ e2e: all
 bench: all $(BENCHES)
 	@BUILD='$(BUILD)' BENCH_OBJECTS='$(CURDIR)/$(OUT)' \
 	    tests/run-bench $(PATTERN)
+
+
+bench-gateway: all
+	@BUILD='$(BUILD)' PATH="$$PATH:/usr/sbin:/sbin" node tests/bench/gateway.mjs
 
 
 # nginx itself with the address sanitizer and the module inside

@@ -13,6 +13,7 @@
 int vc_cmd_token(int argc, char **argv);
 int vc_cmd_call(int argc, char **argv);
 int vc_cmd_load(int argc, char **argv);
+int vc_cmd_crowd(int argc, char **argv);
 int vc_cmd_mute(int argc, char **argv);
 int vc_cmd_unmute(int argc, char **argv);
 int vc_cmd_deafen(int argc, char **argv);

@@ -24,6 +24,7 @@ static const struct {
     { "token", vc_cmd_token, "sign a token: user, voice or platform" },
     { "call", vc_cmd_call, "join a voice channel, play and record, measure" },
     { "load", vc_cmd_load, "many participants at once, every packet counted" },
+    { "crowd", vc_cmd_crowd, "many gateway clients, every event counted" },
     { "mute", vc_cmd_mute, "mute a user in voice" },
     { "unmute", vc_cmd_unmute, "take a mute back" },
     { "deafen", vc_cmd_deafen, "deafen a user in voice" },
