@@ -13,6 +13,12 @@
 /* Events that are read from the log at once. */
 #define NGX_HTTP_VOICE_DISPATCH_BATCH   32
 
+/*
+ * Events told to gateways in one turn, some milliseconds' worth: then this
+ * worker's packets and other clients have theirs.
+ */
+#define NGX_HTTP_VOICE_DISPATCH_TURN    1024
+
 /* A client that is so far behind doesn't read. */
 #define NGX_HTTP_VOICE_DISPATCH_BEHIND  (VOICE_LOG_EVENTS / 4)
 
@@ -33,10 +39,18 @@ static ngx_rbtree_node_t  ngx_http_voice_nodes_sentinel;
 static voice_zone_t      *ngx_http_voice_dispatch_zone;
 static uint64_t           ngx_http_voice_dispatch_next;   /* cursor */
 static uint64_t           ngx_http_voice_dispatch_swept;
+static ngx_event_t        ngx_http_voice_dispatch_more;
 
 static voice_buf_t        ngx_http_voice_view_state;
 static voice_buf_t        ngx_http_voice_view_gone;
 static voice_buf_t        ngx_http_voice_view_member;
+
+
+static void
+ngx_http_voice_dispatch_more_handler(ngx_event_t *ev)
+{
+    ngx_http_voice_dispatch_log(ev->log);
+}
 
 
 ngx_int_t
@@ -56,6 +70,10 @@ ngx_http_voice_dispatch_init_process(ngx_cycle_t *cycle)
     voice_buf_growing(&ngx_http_voice_view_state, NULL, 65536);
     voice_buf_growing(&ngx_http_voice_view_gone, NULL, 65536);
     voice_buf_growing(&ngx_http_voice_view_member, NULL, 65536);
+
+    ngx_http_voice_dispatch_more.handler =
+                                          ngx_http_voice_dispatch_more_handler;
+    ngx_http_voice_dispatch_more.log = cycle->log;
 
     ngx_http_voice_dispatch_zone = z;
     ngx_http_voice_dispatch_next = voice_log_next(z);
@@ -370,9 +388,12 @@ ngx_http_voice_dispatch_view_init(ngx_http_voice_event_view_t *view,
 }
 
 
-static void
+/* Gives how many gateways it went to, or might have. */
+
+static ngx_uint_t
 ngx_http_voice_dispatch_event(const voice_log_event_t *ev)
 {
+    ngx_uint_t                      n;
     ngx_queue_t                    *q, *next;
     ngx_http_voice_node_t          *node;
     ngx_http_voice_gateway_t       *gw;
@@ -388,14 +409,16 @@ ngx_http_voice_dispatch_event(const voice_log_event_t *ev)
             (void) ngx_http_voice_dispatch_one(gw, &view);
         }
 
-        return;
+        return 1;
     }
 
     node = ngx_http_voice_dispatch_node(ev->state.guild_id);
 
     if (node == NULL) {
-        return;
+        return 0;
     }
+
+    n = 0;
 
     /* a gateway that is closed takes only itself out, or the node, too */
 
@@ -405,14 +428,17 @@ ngx_http_voice_dispatch_event(const voice_log_event_t *ev)
     {
         next = ngx_queue_next(q);
         sub = ngx_queue_data(q, ngx_http_voice_subscription_t, queue);
+        n++;
 
         if (sub->gateway->phase == NGX_HTTP_VOICE_GATEWAY_CURRENT
             && ngx_http_voice_dispatch_one(sub->gateway, &view) != NGX_OK
             && ngx_http_voice_dispatch_node(ev->state.guild_id) != node)
         {
-            return;
+            break;
         }
     }
+
+    return n;
 }
 
 
@@ -458,6 +484,7 @@ ngx_http_voice_dispatch_log(ngx_log_t *log)
 {
     size_t              i, n;
     uint64_t            next;
+    ngx_uint_t          told;
     voice_err_t         err;
     voice_zone_t       *z = ngx_http_voice_dispatch_zone;
     voice_log_event_t   list[NGX_HTTP_VOICE_DISPATCH_BATCH];
@@ -467,8 +494,15 @@ ngx_http_voice_dispatch_log(ngx_log_t *log)
     }
 
     ngx_http_voice_guild_sync(log);
+    told = 0;
 
     while (ngx_http_voice_dispatch_next != voice_log_next(z)) {
+
+        if (told >= NGX_HTTP_VOICE_DISPATCH_TURN) {
+            ngx_post_event(&ngx_http_voice_dispatch_more,
+                           &ngx_posted_next_events);
+            break;
+        }
 
         next = ngx_http_voice_dispatch_next;
         err = voice_log_read(z, &next, list, NGX_HTTP_VOICE_DISPATCH_BATCH,
@@ -500,7 +534,7 @@ ngx_http_voice_dispatch_log(ngx_log_t *log)
                 ngx_http_voice_guild_sync(log);
             }
 
-            ngx_http_voice_dispatch_event(&list[i]);
+            told += ngx_http_voice_dispatch_event(&list[i]);
             ngx_http_voice_dispatch_next = list[i].number + 1;
         }
     }
