@@ -226,6 +226,13 @@ unit-asan-build: $(UNIT_ASAN)
 unit-asan: $(UNIT_ASAN)
 	@tests/run-unit $^
 
+$(FUZZ)/fuzz_agent: $(FUZZ)/obj/tests/fuzz/fuzz_agent.o \
+        $(patsubst %.c,$(FUZZ)/obj/%.o,$(filter-out %/main.c,$(AGENT_SRCS))) \
+        $(FUZZ)/libcore.a
+	$(call say,LINK $@)
+	$(Q)$(CLANG) $(CFLAGS) -fsanitize=fuzzer $(FUZZ_FLAGS) $(LDFLAGS) \
+	    -o $@ $^ $(AGENT_LIBS) $(CORE_LIBS)
+
 $(FUZZ)/fuzz_%: $(FUZZ)/obj/tests/fuzz/fuzz_%.o $(FUZZ)/libcore.a
 	$(call say,LINK $@)
 	$(Q)$(CLANG) $(CFLAGS) -fsanitize=fuzzer $(FUZZ_FLAGS) $(LDFLAGS) \
