@@ -177,7 +177,11 @@ agent_put_guild(agent_model_t *m, const char *name, const char *value,
     }
 
     was = guild->node;
-    agent_guild_link(guild, node);
+
+    if (was != node) {
+        agent_guild_link(guild, node);
+        guild->since = now;
+    }
 
     guild->revision = revision;
     guild->provisional = false;
@@ -398,7 +402,8 @@ agent_model_list_end(agent_model_t *m, uint64_t revision, uint64_t now)
 
 
 void
-agent_model_provisional(agent_model_t *m, uint64_t id, agent_node_t *node)
+agent_model_provisional(agent_model_t *m, uint64_t id, agent_node_t *node,
+    uint64_t now)
 {
     agent_guild_t  *guild;
 
@@ -410,6 +415,7 @@ agent_model_provisional(agent_model_t *m, uint64_t id, agent_node_t *node)
 
     agent_guild_link(guild, node);
 
+    guild->since = now;
     guild->provisional = true;
     guild->revision = m->revision;
     memcpy(guild->boot, node->info.boot, sizeof(guild->boot));

@@ -48,7 +48,7 @@ agent_watch_guild_deleted(agent_t *a, uint64_t id, bool ours)
 
     if (ours && a->zone.mem != NULL
         && voice_cluster_used_at(&a->zone.w, id, &at) == VOICE_OK
-        && now < at + a->conf.empty_after / 2)
+        && at != 0 && now < at + a->conf.empty_after / 2)
     {
         agent_join_claim(a, id);
     }

@@ -464,7 +464,7 @@ test_provisional(void **state)
     prepare(&m, 2, 0);
     m.revision = 77;
 
-    agent_model_provisional(&m, 9, agent_model_node(&m, "n1"));
+    agent_model_provisional(&m, 9, agent_model_node(&m, "n1"), 1000);
     g = agent_model_guild(&m, 9);
     assert_true(g->provisional && g->revision == 77);
 
