@@ -187,6 +187,8 @@ typedef struct {
     uint32_t     flags;            /* VOICE_STATE_SELF; SUPPRESS: as the
                                       channel wants it of who comes in */
     uint32_t     user_limit;       /* of the channel; 0: none */
+    uint64_t     server;           /* key of the server of the guild, see
+                                      voice_state_server(); 0: one alone */
 } voice_state_join_t;
 
 
@@ -222,6 +224,13 @@ voice_err_t voice_state_join(voice_zone_t *z, const voice_state_join_t *j,
     voice_state_change_t *change);
 
 /*
+ * A join that can't be: STATE with no channel to this gateway session alone.
+ * Nothing happens if the user is in voice.
+ */
+void voice_state_refuse(voice_zone_t *z, uint64_t guild_id, uint64_t user_id,
+    voice_id_t gateway);
+
+/*
  * Leaves: by op 4 with null, by a moderator, by the end of a session.  The
  * voice session is closed.  VOICE_E_NOT_FOUND: not in voice.
  */
@@ -246,6 +255,25 @@ voice_err_t voice_state_move(voice_zone_t *z, uint64_t guild_id,
  */
 voice_err_t voice_state_flags(voice_zone_t *z, uint64_t guild_id,
     uint64_t user_id, uint32_t set, uint32_t clear, const uint64_t *request);
+
+/*
+ * The guild is served elsewhere from now on.  server: a key of that server,
+ * which is what it is to the caller; not 0.  Appends SERVER for each user in
+ * voice who has a gateway session here and was told of another one; gives how
+ * many these were.
+ */
+size_t voice_state_server(voice_zone_t *z, uint64_t guild_id,
+    uint64_t server);
+
+/* How many are in voice in a guild, and of these by gateways of ours. */
+size_t voice_state_users(voice_zone_t *z, uint64_t guild_id, size_t *here);
+
+/*
+ * One guild with voice states after the other: *slot, from 0, moves behind
+ * the one given.  VOICE_E_NOT_FOUND after the last.
+ */
+voice_err_t voice_state_guild_next(voice_zone_t *z, uint32_t *slot,
+    uint64_t *guild_id);
 
 /* VOICE_E_NOT_FOUND: no state, or in no channel. */
 voice_err_t voice_state_get(voice_zone_t *z, uint64_t guild_id,

@@ -38,7 +38,11 @@ struct voice_state_s {
     uint64_t           channel_id;       /* 0: kept for its sticky flags */
     uint64_t           request_to_speak;
     voice_id_t         gateway;          /* that it belongs to; 0: to none */
+    uint64_t           server;           /* key of the server that its client
+                                            was told of; 0: of none */
     uint32_t           flags;
+    uint32_t           peer;             /* owned by that node; 0: by us */
+    uint32_t           mark;             /* of the owner's sync */
     uint32_t           used;
 
     /* derived: index + 1 */

@@ -121,6 +121,10 @@
     X(API_500, "api_requests", "status", "500")                               \
     X(API_503, "api_requests", "status", "503")                               \
     X(API_OTHER, "api_requests", "status", "other")                           \
+    X(PEER_INVALID, "peer_refused", "reason", "invalid")                      \
+    X(PEER_FOREIGN, "peer_refused", "reason", "foreign_user")                 \
+    X(PEER_REFUSED, "peer_refused", "reason", "message")                      \
+    X(PEER_DIFFERS, "peer_syncs", "reason", "difference")                     \
     X(REPAIRS, "zone_repairs", NULL, NULL)
 
 

@@ -483,6 +483,74 @@ voice_session_expire(voice_zone_t *z, uint64_t now)
 }
 
 
+voice_err_t
+voice_session_next(voice_zone_t *z, uint32_t *slot, voice_id_t *id,
+    uint64_t *guild_id)
+{
+    uint32_t          i;
+    voice_err_t       err;
+    voice_session_t  *s;
+
+    for (i = *slot; i < atomic_load(&z->header->session_end); i++) {
+        s = &z->session[i];
+
+        if (atomic_load(&s->state) == VOICE_SESSION_FREE) {
+            continue;
+        }
+
+        voice_zone_lock(z);
+
+        err = VOICE_E_NOT_FOUND;
+
+        if (atomic_load(&s->state) == VOICE_SESSION_READY
+            || atomic_load(&s->state) == VOICE_SESSION_LIVE)
+        {
+            *id = voice_session_id(z, s);
+            *guild_id = s->guild_id;
+            *slot = i + 1;
+            err = VOICE_OK;
+        }
+
+        voice_zone_unlock(z);
+
+        if (err == VOICE_OK) {
+            return err;
+        }
+    }
+
+    return VOICE_E_NOT_FOUND;
+}
+
+
+bool
+voice_session_moved(voice_zone_t *z, voice_id_t id, uint64_t now,
+    uint64_t after)
+{
+    bool              over;
+    voice_session_t  *s;
+
+    over = false;
+
+    voice_zone_lock(z);
+
+    s = voice_session_get(z, id);
+
+    if (s != NULL) {
+        if (now == 0 || s->moved == 0) {
+            s->moved = now;
+
+        } else if (now - s->moved > after) {
+            voice_session_close_locked(z, s, VOICE_CLOSE_SESSION_INVALID);
+            over = true;
+        }
+    }
+
+    voice_zone_unlock(z);
+
+    return over;
+}
+
+
 void
 voice_session_stats(const voice_zone_t *z, voice_session_stats_t *st)
 {

@@ -104,6 +104,8 @@ struct voice_session_s {
     uint32_t           next_free;        /* index + 1 */
     uint32_t           dirty_next;       /* list of its worker: index + 1 */
     uint32_t           dirty_prev;
+    uint64_t           moved;            /* ms since its guild is served by
+                                            another node; or 0 */
     uint32_t           rekey;            /* epoch that was asked to end */
     _Atomic uint16_t   worker;           /* of the websocket, or NONE */
     uint8_t            joined;           /* VOICE_JOIN_* */
@@ -267,6 +269,21 @@ void voice_session_orphan(voice_zone_t *z, voice_session_t *s,
 
 /* Frees sessions whose deadline is over; gives their number. */
 unsigned voice_session_expire(voice_zone_t *z, uint64_t now);
+
+/*
+ * One session after the other: *slot, from 0, moves behind the one given.
+ * VOICE_E_NOT_FOUND after the last.
+ */
+voice_err_t voice_session_next(voice_zone_t *z, uint32_t *slot,
+    voice_id_t *id, uint64_t *guild_id);
+
+/*
+ * Its guild is served by another node.  Once that is so for longer than
+ * `after` the session is closed, VOICE_CLOSE_SESSION_INVALID: its client
+ * asks the gateway anew.  True if so.  now 0: it is not so any more.
+ */
+bool voice_session_moved(voice_zone_t *z, voice_id_t id, uint64_t now,
+    uint64_t after);
 
 /* Numbers for status, without the lock: a moment's view. */
 typedef struct {

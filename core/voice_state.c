@@ -308,6 +308,7 @@ voice_state_fill(voice_state_t *st, const voice_log_event_t *ev)
     st->channel_id = ev->state.channel_id;
     st->request_to_speak = ev->state.request_to_speak;
     st->flags = ev->state.flags;
+    st->peer = ev->state.peer;
     memcpy(st->session_id, ev->state.session_id, sizeof(st->session_id));
 }
 
@@ -374,11 +375,19 @@ voice_state_apply(voice_zone_t *z, const voice_log_event_t *ev)
 {
     voice_state_t  *st;
 
-    if (ev->type != VOICE_LOG_STATE) {
+    if (ev->type != VOICE_LOG_STATE && ev->type != VOICE_LOG_SERVER) {
         return;
     }
 
     st = voice_state_find(z, ev->state.guild_id, ev->state.user_id);
+
+    if (ev->type == VOICE_LOG_SERVER) {
+        if (st != NULL && st->gateway == ev->gateway) {
+            st->server = ev->server;
+        }
+
+        return;
+    }
 
     if (ev->state.channel_id != 0
         || (ev->state.flags & VOICE_STATE_STICKY) != 0)

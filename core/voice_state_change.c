@@ -9,6 +9,10 @@
 #include "voice_guild_internal.h"
 
 
+/* Events that are made under one hold of the lock. */
+#define VOICE_STATE_STEP   32
+
+
 static void
 voice_state_info(const voice_state_t *st, voice_state_info_t *info)
 {
@@ -19,11 +23,15 @@ voice_state_info(const voice_state_t *st, voice_state_info_t *info)
     info->user_id = st->user_id;
     info->request_to_speak = st->request_to_speak;
     info->flags = st->flags;
+    info->peer = st->peer;
     memcpy(info->session_id, st->session_id, sizeof(info->session_id));
 }
 
 
-/* A STATE event that says what is. */
+/*
+ * A STATE event that says what is.  Of another node's state what is made of
+ * it holds at once, and is an order to that node.
+ */
 
 static void
 voice_state_event(const voice_state_t *st, voice_log_event_t *ev)
@@ -35,6 +43,7 @@ voice_state_event(const voice_state_t *st, voice_log_event_t *ev)
     ev->type = VOICE_LOG_STATE;
     ev->old_channel = st->channel_id;
     ev->owner = st->gateway;
+    ev->order = st->peer;
 }
 
 
@@ -131,18 +140,27 @@ voice_state_join_event(const voice_state_join_t *j, const voice_state_t *old,
 
     if (old != NULL) {
         ev->old_channel = old->channel_id;
+        ev->order = (old->channel_id != 0) ? old->peer : 0;
         ev->state.flags |= old->flags & keep;
         ev->state.request_to_speak = stays ? old->request_to_speak : 0;
     }
 }
 
 
-/* Whether a client of the state has a voice websocket. */
+/*
+ * Whether a client of the state has a voice websocket; of one that may be at
+ * another node we know which server it was told of.
+ */
 
 static bool
-voice_state_connected(voice_zone_t *z, const voice_state_t *st)
+voice_state_connected(voice_zone_t *z, const voice_state_t *st,
+    uint64_t server)
 {
     voice_session_t  *s;
+
+    if (server != 0) {
+        return st->server == server;
+    }
 
     s = voice_session_find(z, st->guild_id, st->user_id);
 
@@ -172,8 +190,8 @@ voice_state_join_locked(voice_zone_t *z, const voice_state_join_t *j,
         return VOICE_E_NOMEM;
     }
 
-    same = old != NULL && old->channel_id != 0 && old->gateway == j->gateway
-           && strcmp(old->session_id, name) == 0;
+    same = old != NULL && old->channel_id != 0 && old->peer == 0
+           && old->gateway == j->gateway && strcmp(old->session_id, name) == 0;
     stays = same && old->channel_id == j->channel_id;
 
     /* one who is there already, by another session, takes no second place */
@@ -202,11 +220,14 @@ voice_state_join_locked(voice_zone_t *z, const voice_state_join_t *j,
     n = (*change == VOICE_STATE_UNCHANGED && j->gateway == 0) ? 0 : 1;
 
     if (j->gateway != 0
-        && (*change != VOICE_STATE_CHANGED || !voice_state_connected(z, old)))
+        && (*change != VOICE_STATE_CHANGED
+            || !voice_state_connected(z, old, j->server)))
     {
         ev[1] = ev[0];
         ev[1].type = VOICE_LOG_SERVER;
         ev[1].gateway = j->gateway;
+        ev[1].server = j->server;
+        ev[1].order = 0;
         n = 2;
     }
 
@@ -229,6 +250,37 @@ voice_state_join(voice_zone_t *z, const voice_state_join_t *j,
     voice_zone_unlock(z);
 
     return err;
+}
+
+
+void
+voice_state_refuse(voice_zone_t *z, uint64_t guild_id, uint64_t user_id,
+    voice_id_t gateway)
+{
+    voice_state_t                 *st;
+    voice_log_event_t              ev;
+    const voice_gateway_record_t  *g;
+
+    voice_zone_lock(z);
+
+    g = voice_gateway_get(z, gateway);
+    st = voice_state_find(z, guild_id, user_id);
+
+    if (g != NULL && (st == NULL || st->channel_id == 0)) {
+        memset(&ev, 0, sizeof(voice_log_event_t));
+
+        ev.type = VOICE_LOG_STATE;
+        ev.gateway = gateway;
+        ev.state.guild_id = guild_id;
+        ev.state.user_id = user_id;
+        ev.state.flags = (st != NULL) ? st->flags : 0;
+        ev.state.peer = (st != NULL) ? st->peer : 0;
+        memcpy(ev.state.session_id, g->session_id, sizeof(g->session_id));
+
+        voice_state_commit(z, &ev, 1);
+    }
+
+    voice_zone_unlock(z);
 }
 
 
@@ -293,6 +345,7 @@ voice_state_move(voice_zone_t *z, uint64_t guild_id, uint64_t user_id,
         ev[1] = ev[0];
         ev[1].type = VOICE_LOG_SERVER;
         ev[1].gateway = st->gateway;
+        ev[1].server = st->server;
 
         voice_state_commit(z, ev, st->gateway != 0 ? 2 : 1);
     }
@@ -328,6 +381,7 @@ voice_state_flags(voice_zone_t *z, uint64_t guild_id, uint64_t user_id,
 
         ev[0] = ev[1];
         ev[0].type = VOICE_LOG_MEMBER;
+        ev[0].order = 0;
 
         first = ((ev[1].state.flags ^ st->flags) & VOICE_STATE_STICKY)
                 ? &ev[0] : &ev[1];
@@ -342,6 +396,119 @@ voice_state_flags(voice_zone_t *z, uint64_t guild_id, uint64_t user_id,
     voice_zone_unlock(z);
 
     return st != NULL ? VOICE_OK : VOICE_E_NOT_FOUND;
+}
+
+
+/* Up to max of them in one step; gives how many there were. */
+
+static size_t
+voice_state_server_step(voice_zone_t *z, uint64_t guild_id, uint64_t server,
+    voice_log_event_t *list, size_t max)
+{
+    size_t                n;
+    uint32_t              i;
+    const voice_guild_t  *gd;
+    const voice_state_t  *st;
+
+    n = 0;
+    gd = voice_guild_find(z, guild_id);
+
+    for (i = (gd != NULL) ? gd->head : 0; i != 0 && n < max;
+         i = st->guild_next)
+    {
+        st = &z->state[i - 1];
+
+        if (st->gateway == 0 || st->channel_id == 0 || st->server == server) {
+            continue;
+        }
+
+        voice_state_event(st, &list[n]);
+
+        list[n].type = VOICE_LOG_SERVER;
+        list[n].gateway = st->gateway;
+        list[n].server = server;
+        n++;
+    }
+
+    if (n != 0) {
+        voice_state_commit(z, list, n);
+    }
+
+    return n;
+}
+
+
+size_t
+voice_state_server(voice_zone_t *z, uint64_t guild_id, uint64_t server)
+{
+    size_t             n, total;
+    voice_log_event_t  list[VOICE_STATE_STEP];
+
+    total = 0;
+
+    do {
+        voice_zone_lock(z);
+        n = voice_state_server_step(z, guild_id, server, list,
+                                    VOICE_STATE_STEP);
+        voice_zone_unlock(z);
+
+        total += n;
+
+    } while (n == VOICE_STATE_STEP);
+
+    return total;
+}
+
+
+size_t
+voice_state_users(voice_zone_t *z, uint64_t guild_id, size_t *here)
+{
+    size_t                n;
+    uint32_t              i;
+    const voice_guild_t  *gd;
+    const voice_state_t  *st;
+
+    voice_zone_lock(z);
+
+    n = 0;
+    *here = 0;
+    gd = voice_guild_find(z, guild_id);
+
+    for (i = (gd != NULL) ? gd->head : 0; i != 0; i = st->guild_next) {
+        st = &z->state[i - 1];
+
+        n += (st->channel_id != 0);
+        *here += (st->channel_id != 0 && st->gateway != 0);
+    }
+
+    voice_zone_unlock(z);
+
+    return n;
+}
+
+
+voice_err_t
+voice_state_guild_next(voice_zone_t *z, uint32_t *slot, uint64_t *guild_id)
+{
+    uint32_t     i;
+    voice_err_t  err;
+
+    err = VOICE_E_NOT_FOUND;
+
+    voice_zone_lock(z);
+
+    for (i = *slot; i < z->header->guild_end; i++) {
+        if (z->guild[i].count != 0) {
+            *slot = i + 1;
+            *guild_id = z->guild[i].id;
+            err = VOICE_OK;
+            break;
+        }
+    }
+
+    voice_zone_unlock(z);
+
+    return err;
 }
 
 

@@ -72,6 +72,10 @@ static const voice_field_t  voice_claims[] = {
       offsetof(voice_token_t, boot), 0, 36,
       "token: boot: a string of at most 36 bytes is expected" },
 
+    { "gw", VOICE_FIELD_STRING, false,
+      offsetof(voice_token_t, gateway), 0, 32,
+      "token: gw: a string of at most 32 bytes is expected" },
+
     { "rev", VOICE_FIELD_I64, false,
       offsetof(voice_token_t, rev), 0, INT64_MAX,
       "token: rev: an integer of 0 to 2^63 - 1 is expected" }

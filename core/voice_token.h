@@ -62,6 +62,8 @@ typedef struct {
     bool       suppress;
     char       node[65];                /* "" if absent */
     char       boot[37];                /* "" if absent */
+    char       gateway[33];             /* gw: the node that has the user's
+                                           voice state; "" if absent */
     uint64_t   rev;                     /* 0 if absent */
     int64_t    expires;                 /* exp, unix seconds; 0: never */
 } voice_token_t;

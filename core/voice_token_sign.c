@@ -281,6 +281,10 @@ voice_token_sign(const voice_token_keys_t *keys, const voice_token_t *token,
         sign_string(&claims, "boot", token->boot);
     }
 
+    if (token->gateway[0] != '\0') {
+        sign_string(&claims, "gw", token->gateway);
+    }
+
     sign_positive(&claims, "rev", (int64_t) token->rev);
     sign_positive(&claims, "exp", token->expires);
 

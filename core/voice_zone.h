@@ -48,6 +48,12 @@
 #define VOICE_CUTS_MAX             256
 #define VOICE_LOG_EVENTS           16384         /* a power of two */
 
+#define VOICE_PEERS_MAX            1024          /* other nodes */
+#define VOICE_PEER_NAME_MAX        32
+#define VOICE_PEER_BOOT_MAX        32
+#define VOICE_FENCES               4096          /* a power of two */
+#define VOICE_FENCE_WAYS           8
+
 #define VOICE_WORKER_NONE          0xFFFFu
 
 
@@ -100,6 +106,7 @@ typedef struct {
     uint64_t     user_id;
     uint64_t     request_to_speak;  /* unix ms; 0: none */
     uint32_t     flags;
+    uint32_t     peer;              /* the node that owns it; 0: this one */
     char         session_id[VOICE_SESSION_ID_MAX + 1];
 } voice_state_info_t;
 
@@ -124,8 +131,31 @@ typedef struct {
                                            nothing; 0: for the guild */
     voice_id_t           owner;         /* the gateway session that the voice
                                            state belongs to; 0: none here */
+    uint64_t             server;        /* of SERVER: key of the server that
+                                           the client is told of */
     uint32_t             type;          /* voice_log_type_t */
+    uint32_t             order;         /* of STATE: the node that has to make
+                                           it so at its own, see voice_peer.h */
 } voice_log_event_t;
+
+
+/* Another node of the cluster, as far as its voice states are here. */
+typedef struct {
+    uint64_t   seq;           /* event of its log that its states are of */
+    uint64_t   seen;          /* ms */
+    uint64_t   gone;          /* ms since when it is no node any more; or 0 */
+    uint64_t   target;        /* event that the sync in progress is of */
+    uint32_t   mark;          /* of the last or present sync of all states */
+    char       name[VOICE_PEER_NAME_MAX + 1];     /* "": free */
+    char       boot[VOICE_PEER_BOOT_MAX + 1];
+} voice_peer_record_t;
+
+
+/* The highest assignment revisions that tokens have shown. */
+typedef struct {
+    uint64_t   guild;
+    uint64_t   rev;
+} voice_fence_record_t;
 
 
 typedef struct {
@@ -199,6 +229,10 @@ typedef struct {
 
     voice_cut_t        cut[VOICE_CUTS_MAX];
     voice_worker_t     worker[VOICE_WORKERS_MAX];
+
+    uint32_t               peers_end;
+    voice_peer_record_t    peer[VOICE_PEERS_MAX];     /* peer - 1 */
+    voice_fence_record_t   fence[VOICE_FENCES][VOICE_FENCE_WAYS];
 
     voice_log_event_t  log[VOICE_LOG_EVENTS];
 } voice_zone_header_t;

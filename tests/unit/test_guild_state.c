@@ -255,16 +255,18 @@ test_join_errors(void **state)
         voice_state_join_t   j;
         voice_err_t          err;
     } cases[] = {
-        { "guild", { 0, 20, ANNA, t->anna.id, NULL, 0, 0 }, VOICE_E_RANGE },
-        { "channel", { GUILD, 0, ANNA, t->anna.id, NULL, 0, 0 },
+        { "guild", { 0, 20, ANNA, t->anna.id, NULL, 0, 0, 0 },
           VOICE_E_RANGE },
-        { "user", { GUILD, 20, 0, t->anna.id, NULL, 0, 0 }, VOICE_E_RANGE },
-        { "no name", { GUILD, 20, ANNA, 0, NULL, 0, 0 }, VOICE_E_LENGTH },
-        { "empty name", { GUILD, 20, ANNA, 0, "", 0, 0 }, VOICE_E_LENGTH },
-        { "long name", { GUILD, 20, ANNA, 0, sid, 0, 0 }, VOICE_E_LENGTH },
-        { "of another", { GUILD, 20, BEN, t->anna.id, NULL, 0, 0 },
+        { "channel", { GUILD, 0, ANNA, t->anna.id, NULL, 0, 0, 0 },
+          VOICE_E_RANGE },
+        { "user", { GUILD, 20, 0, t->anna.id, NULL, 0, 0, 0 }, VOICE_E_RANGE },
+        { "no name", { GUILD, 20, ANNA, 0, NULL, 0, 0, 0 }, VOICE_E_LENGTH },
+        { "empty name", { GUILD, 20, ANNA, 0, "", 0, 0, 0 }, VOICE_E_LENGTH },
+        { "long name", { GUILD, 20, ANNA, 0, sid, 0, 0, 0 }, VOICE_E_LENGTH },
+        { "of another", { GUILD, 20, BEN, t->anna.id, NULL, 0, 0, 0 },
           VOICE_E_STALE },
-        { "never", { GUILD, 20, ANNA, t->anna.id + (1ull << 32), NULL, 0, 0 },
+        { "never",
+          { GUILD, 20, ANNA, t->anna.id + (1ull << 32), NULL, 0, 0, 0 },
           VOICE_E_STALE },
     };
 

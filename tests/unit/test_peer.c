@@ -1,0 +1,619 @@
+/*
+ * Copyright (C) ngx-voice contributors
+ *
+ * Voice states of other nodes: whom a node is believed, what moderators order
+ * each other, syncs, digests; fences of guilds; who is told of a server.
+ */
+
+
+#include "test_util.h"
+#include "voice_guild_internal.h"
+#include "voice_peer.h"
+#include "zone_ops.h"
+
+
+#define SESSIONS  64
+
+#define GUILD     10
+#define ROOM      20
+#define STUDIO    21
+#define ANNA      1
+#define BEN       2
+#define CARL      3
+
+
+typedef struct {
+    voice_zone_t              z;
+    void                     *mem;
+    uint64_t                  next;      /* of the log, not looked at yet */
+    uint32_t                  ams;       /* two other nodes */
+    uint32_t                  ber;
+    voice_gateway_session_t   anna;
+} peers_t;
+
+
+static int
+setup(void **state)
+{
+    size_t          size = voice_zone_size(SESSIONS);
+    uint8_t         token[VOICE_TOKEN_HASH_LEN] = { 1 };
+    uint64_t        seq;
+    static peers_t  t;
+
+    memset(&t, 0, sizeof(t));
+    t.mem = zone_memory(size);
+    t.next = 1;
+
+    test_err("zone", voice_zone_format(&t.z, t.mem, size, SESSIONS, "node"),
+             VOICE_OK);
+    voice_worker_register(&t.z, 3, 100, "w", 1, 1000);
+
+    test_err("create", voice_gateway_session_create(&t.z, ANNA, token, 10,
+                                                    &t.anna), VOICE_OK);
+    test_err("ams", voice_peer_meet(&t.z, "ams", "b1", 5, &t.ams, &seq),
+             VOICE_OK);
+    test_err("ber", voice_peer_meet(&t.z, "ber", "b2", 5, &t.ber, &seq),
+             VOICE_OK);
+
+    *state = &t;
+
+    return 0;
+}
+
+
+static int
+teardown(void **state)
+{
+    char      text[256];
+    peers_t  *t = *state;
+
+    if (voice_zone_verify(&t->z, text, sizeof(text)) != 0) {
+        fail_msg("%s", text);
+    }
+
+    munmap(t->mem, voice_zone_size(SESSIONS));
+
+    return 0;
+}
+
+
+static voice_state_info_t
+state_of(uint64_t user, uint64_t channel, uint32_t flags)
+{
+    voice_state_info_t  info = { .guild_id = GUILD, .channel_id = channel,
+                                 .user_id = user, .flags = flags,
+                                 .session_id = "far" };
+
+    return info;
+}
+
+
+static void
+says(peers_t *t, uint32_t peer, uint64_t user, uint64_t channel,
+    uint32_t flags, voice_err_t expected)
+{
+    voice_state_info_t  info = state_of(user, channel, flags);
+
+    test_err("state", voice_peer_state(&t->z, peer, &info), expected);
+}
+
+
+static void
+here(peers_t *t, uint64_t server)
+{
+    voice_state_join_t    j = { .guild_id = GUILD, .channel_id = ROOM,
+                                .user_id = ANNA, .server = server };
+    voice_state_change_t  change;
+
+    j.gateway = t->anna.id;
+
+    test_err("join", voice_state_join(&t->z, &j, &change), VOICE_OK);
+}
+
+
+static voice_log_event_t
+event(peers_t *t, voice_log_type_t type)
+{
+    size_t             n;
+    voice_log_event_t  ev;
+
+    memset(&ev, 0, sizeof(ev));
+
+    test_err("log", voice_log_read(&t->z, &t->next, &ev, 1, &n), VOICE_OK);
+    test_num("log", n, 1);
+    test_num("type", ev.type, type);
+
+    return ev;
+}
+
+
+static void
+no_event(peers_t *t)
+{
+    test_num("further events", voice_log_next(&t->z) - t->next, 0);
+}
+
+
+static void
+is(peers_t *t, uint64_t user, uint64_t channel, uint32_t flags, uint32_t peer)
+{
+    voice_state_info_t  info;
+
+    test_err("get", voice_state_get(&t->z, GUILD, user, &info), VOICE_OK);
+    test_num("channel", info.channel_id, channel);
+    test_num("flags", info.flags, flags);
+    test_num("peer", info.peer, peer);
+}
+
+
+static void
+is_out(peers_t *t, uint64_t user)
+{
+    voice_state_info_t  info;
+
+    test_err("get", voice_state_get(&t->z, GUILD, user, &info),
+             VOICE_E_NOT_FOUND);
+}
+
+
+static void
+test_peer_state_is_told_once(void **state)
+{
+    peers_t            *t = *state;
+    voice_log_event_t   ev;
+
+    says(t, t->ams, BEN, ROOM, VOICE_SESSION_SELF_MUTE, VOICE_OK);
+
+    ev = event(t, VOICE_LOG_STATE);
+    test_num("peer", ev.state.peer, t->ams);
+    test_num("order", ev.order, 0);
+    test_num("old channel", ev.old_channel, 0);
+    is(t, BEN, ROOM, VOICE_SESSION_SELF_MUTE, t->ams);
+
+    says(t, t->ams, BEN, ROOM, VOICE_SESSION_SELF_MUTE, VOICE_OK);
+    no_event(t);
+
+    says(t, t->ams, BEN, STUDIO, VOICE_SESSION_MUTE, VOICE_OK);
+    event(t, VOICE_LOG_MEMBER);
+    ev = event(t, VOICE_LOG_STATE);
+    test_num("old channel", ev.old_channel, ROOM);
+
+    /* the flag stays with the user */
+
+    says(t, t->ams, BEN, 0, VOICE_SESSION_MUTE, VOICE_OK);
+    event(t, VOICE_LOG_STATE);
+    is_out(t, BEN);
+    test_num("sticky", voice_state_sticky(&t->z, GUILD, BEN),
+             VOICE_SESSION_MUTE);
+}
+
+
+static void
+test_peer_is_believed_about_its_own(void **state)
+{
+    peers_t  *t = *state;
+
+    here(t, 0);
+    event(t, VOICE_LOG_STATE);
+    event(t, VOICE_LOG_SERVER);
+
+    says(t, t->ams, ANNA, STUDIO, 0, VOICE_E_AUTH);
+    says(t, t->ams, ANNA, 0, 0, VOICE_E_AUTH);
+    is(t, ANNA, ROOM, 0, 0);
+
+    says(t, t->ber, BEN, ROOM, 0, VOICE_OK);
+    says(t, t->ams, BEN, ROOM, VOICE_SESSION_MUTE, VOICE_E_AUTH);
+    says(t, t->ams, BEN, 0, 0, VOICE_E_AUTH);
+    is(t, BEN, ROOM, 0, t->ber);
+
+    /* of a node that is gone others may have the users */
+
+    voice_peer_alive(&t->z, t->ber, false, 100);
+    says(t, t->ams, BEN, 0, 0, VOICE_OK);
+    is(t, BEN, ROOM, 0, t->ber);
+    says(t, t->ams, BEN, STUDIO, 0, VOICE_OK);
+    is(t, BEN, STUDIO, 0, t->ams);
+}
+
+
+static void
+test_peer_bad_states(void **state)
+{
+    peers_t             *t = *state;
+    voice_state_info_t   info;
+
+    says(t, t->ams, 0, ROOM, 0, VOICE_E_RANGE);
+    says(t, t->ams, BEN, ROOM, 1u << 31, VOICE_E_RANGE);
+    says(t, 0, BEN, ROOM, 0, VOICE_E_RANGE);
+    says(t, t->ber + 1, BEN, ROOM, 0, VOICE_E_RANGE);
+
+    info = state_of(BEN, ROOM, 0);
+    info.session_id[0] = '\0';
+    test_err("no session", voice_peer_state(&t->z, t->ams, &info),
+             VOICE_E_RANGE);
+
+    info = state_of(BEN, ROOM, 0);
+    info.guild_id = 0;
+    test_err("no guild", voice_peer_state(&t->z, t->ams, &info),
+             VOICE_E_RANGE);
+
+    no_event(t);
+}
+
+
+static void
+test_peer_states_fill_the_zone(void **state)
+{
+    uint64_t  user;
+    peers_t  *t = *state;
+
+    for (user = 100; user < 100 + SESSIONS; user++) {
+        says(t, t->ams, user, ROOM, 0, VOICE_OK);
+    }
+
+    says(t, t->ams, user, ROOM, 0, VOICE_E_NOMEM);
+    says(t, t->ams, 100, 0, 0, VOICE_OK);
+    says(t, t->ams, user, ROOM, 0, VOICE_OK);
+}
+
+
+/* A moderator here, the user there. */
+
+static void
+test_peer_orders_go_out(void **state)
+{
+    peers_t            *t = *state;
+    voice_log_event_t   ev;
+
+    says(t, t->ams, BEN, ROOM, 0, VOICE_OK);
+    event(t, VOICE_LOG_STATE);
+
+    test_err("flags", voice_state_flags(&t->z, GUILD, BEN, VOICE_SESSION_MUTE,
+                                        0, NULL), VOICE_OK);
+    ev = event(t, VOICE_LOG_MEMBER);
+    test_num("order", ev.order, 0);
+    ev = event(t, VOICE_LOG_STATE);
+    test_num("order", ev.order, t->ams);
+    test_num("peer", ev.state.peer, t->ams);
+    is(t, BEN, ROOM, VOICE_SESSION_MUTE, t->ams);
+
+    test_err("leave", voice_state_leave(&t->z, GUILD, BEN), VOICE_OK);
+    ev = event(t, VOICE_LOG_STATE);
+    test_num("order", ev.order, t->ams);
+    test_num("channel", ev.state.channel_id, 0);
+    no_event(t);
+}
+
+
+/* The user comes in by a gateway of ours. */
+
+static void
+test_peer_user_comes_here(void **state)
+{
+    peers_t            *t = *state;
+    voice_log_event_t   ev;
+
+    says(t, t->ams, ANNA, STUDIO, 0, VOICE_OK);
+    event(t, VOICE_LOG_STATE);
+
+    here(t, 7);
+    ev = event(t, VOICE_LOG_STATE);
+    test_num("order", ev.order, t->ams);
+    test_num("peer", ev.state.peer, 0);
+    ev = event(t, VOICE_LOG_SERVER);
+    test_num("order", ev.order, 0);
+    test_num("server", ev.server, 7);
+    is(t, ANNA, ROOM, 0, 0);
+}
+
+
+static void
+test_peer_orders_come_in(void **state)
+{
+    peers_t             *t = *state;
+    voice_log_event_t    ev;
+    voice_state_info_t   info;
+
+    info = state_of(ANNA, 0, 0);
+    test_err("nobody", voice_peer_order(&t->z, &info), VOICE_E_NOT_FOUND);
+
+    here(t, 7);
+    event(t, VOICE_LOG_STATE);
+    event(t, VOICE_LOG_SERVER);
+
+    info = state_of(ANNA, ROOM, VOICE_SESSION_MUTE);
+    test_err("another session", voice_peer_order(&t->z, &info),
+             VOICE_E_NOT_FOUND);
+
+    strcpy(info.session_id, t->anna.session_id);
+    info.flags |= VOICE_SESSION_SELF_DEAF;      /* not a moderator's */
+    test_err("mute", voice_peer_order(&t->z, &info), VOICE_OK);
+    event(t, VOICE_LOG_MEMBER);
+    ev = event(t, VOICE_LOG_STATE);
+    test_num("order", ev.order, 0);
+    is(t, ANNA, ROOM, VOICE_SESSION_MUTE, 0);
+
+    info.channel_id = STUDIO;
+    test_err("move", voice_peer_order(&t->z, &info), VOICE_OK);
+    ev = event(t, VOICE_LOG_STATE);
+    test_num("old channel", ev.old_channel, ROOM);
+    ev = event(t, VOICE_LOG_SERVER);
+    test_num("server", ev.server, 7);
+    test_num("channel", ev.state.channel_id, STUDIO);
+
+    info.channel_id = 0;
+    test_err("out", voice_peer_order(&t->z, &info), VOICE_OK);
+    event(t, VOICE_LOG_STATE);
+    is_out(t, ANNA);
+    no_event(t);
+
+    says(t, t->ams, BEN, ROOM, 0, VOICE_OK);
+    info = state_of(BEN, 0, 0);
+    test_err("theirs", voice_peer_order(&t->z, &info), VOICE_E_NOT_FOUND);
+}
+
+
+static void
+test_peer_sync_ends_the_rest(void **state)
+{
+    uint32_t              slot, peer, n;
+    uint64_t              seq, ours, theirs;
+    peers_t              *t = *state;
+    voice_peer_record_t   record;
+
+    says(t, t->ams, BEN, ROOM, 0, VOICE_OK);
+    says(t, t->ams, CARL, ROOM, 0, VOICE_OK);
+    says(t, t->ber, 4, ROOM, 0, VOICE_OK);
+    here(t, 0);
+
+    voice_peer_sync_begin(&t->z, t->ams, 17);
+    says(t, t->ams, CARL, ROOM, 0, VOICE_OK);
+    test_num("ended", voice_peer_sync_done(&t->z, t->ams), 1);
+
+    is_out(t, BEN);
+    is(t, CARL, ROOM, 0, t->ams);
+    is(t, 4, ROOM, 0, t->ber);
+    is(t, ANNA, ROOM, 0, 0);
+
+    slot = t->ams - 1;
+    test_err("next", voice_peer_next(&t->z, &slot, &peer, &record), VOICE_OK);
+    test_num("peer", peer, t->ams);
+    test_num("seq", record.seq, 17);
+
+    /* what differs shows */
+
+    voice_peer_digest(&t->z, t->ams, &theirs, &n);
+    test_num("count", n, 1);
+    says(t, t->ams, CARL, ROOM, VOICE_SESSION_SELF_MUTE, VOICE_OK);
+    voice_peer_digest(&t->z, t->ams, &ours, &n);
+    test_num("differs", ours != theirs, 1);
+    says(t, t->ams, CARL, ROOM, 0, VOICE_OK);
+    voice_peer_digest(&t->z, t->ams, &ours, &n);
+    test_num("is the same", ours == theirs, 1);
+
+    /* a node that was started anew */
+
+    test_err("meet", voice_peer_meet(&t->z, "ams", "b9", 9, &peer, &seq),
+             VOICE_OK);
+    test_num("peer", peer, t->ams);
+    test_num("seq", seq, 0);
+    is(t, CARL, ROOM, 0, t->ams);
+}
+
+
+static void
+test_peer_that_is_gone(void **state)
+{
+    peers_t  *t = *state;
+
+    says(t, t->ams, BEN, ROOM, VOICE_SESSION_DEAF, VOICE_OK);
+
+    test_num("alive", voice_peer_alive(&t->z, t->ams, true, 10), 0);
+    test_num("gone", voice_peer_alive(&t->z, t->ams, false, 1000), 0);
+    test_num("soon", voice_peer_alive(&t->z, t->ams, false,
+                                      1000 + VOICE_PEER_KEEP), 0);
+    test_num("back", voice_peer_alive(&t->z, t->ams, true, 70000), 0);
+    test_num("gone", voice_peer_alive(&t->z, t->ams, false, 80000), 0);
+    is(t, BEN, ROOM, VOICE_SESSION_DEAF, t->ams);
+
+    test_num("over", voice_peer_alive(&t->z, t->ams, false,
+                                      80001 + VOICE_PEER_KEEP), 1);
+    is_out(t, BEN);
+}
+
+
+static void
+test_peer_own_states(void **state)
+{
+    size_t               n;
+    uint32_t             slot;
+    peers_t             *t = *state;
+    voice_state_info_t   list[8];
+
+    says(t, t->ams, BEN, ROOM, 0, VOICE_OK);
+    here(t, 0);
+
+    slot = 0;
+    voice_peer_own(&t->z, &slot, list, 8, &n);
+    test_num("own", n, 1);
+    test_num("user", list[0].user_id, ANNA);
+}
+
+
+static void
+test_peer_names(void **state)
+{
+    char      name[VOICE_PEER_NAME_MAX + 1];
+    uint32_t  peer;
+    uint64_t  seq;
+    peers_t  *t = *state;
+
+    test_err("none", voice_peer_meet(&t->z, "", "b", 1, &peer, &seq),
+             VOICE_E_LENGTH);
+    test_err("long", voice_peer_meet(&t->z,
+                                     "123456789012345678901234567890123", "b",
+                                     1, &peer, &seq), VOICE_E_LENGTH);
+    test_num("find", voice_peer_find(&t->z, "ber"), t->ber);
+    test_num("find", voice_peer_find(&t->z, "nobody"), 0);
+
+    voice_peer_name(&t->z, t->ams, name);
+    assert_string_equal(name, "ams");
+    voice_peer_name(&t->z, 0, name);
+    assert_string_equal(name, "");
+}
+
+
+/* Those who were told of another server are told, and nobody else. */
+
+static void
+test_server_is_told_once(void **state)
+{
+    peers_t            *t = *state;
+    voice_log_event_t   ev;
+
+    here(t, 7);
+    event(t, VOICE_LOG_STATE);
+    event(t, VOICE_LOG_SERVER);
+    says(t, t->ams, BEN, ROOM, 0, VOICE_OK);
+    event(t, VOICE_LOG_STATE);
+
+    test_num("same", voice_state_server(&t->z, GUILD, 7), 0);
+    test_num("other", voice_state_server(&t->z, GUILD, 8), 1);
+    ev = event(t, VOICE_LOG_SERVER);
+    test_num("gateway", ev.gateway == t->anna.id, 1);
+    test_num("server", ev.server, 8);
+    test_num("again", voice_state_server(&t->z, GUILD, 8), 0);
+    no_event(t);
+
+    /* a repair forgets nothing of it */
+
+    voice_zone_lock(&t->z);
+    voice_zone_repair(&t->z);
+    voice_zone_unlock(&t->z);
+
+    test_num("repaired", voice_state_server(&t->z, GUILD, 8), 0);
+}
+
+
+/* At another node nobody sees a voice websocket of ours. */
+
+static void
+test_server_is_not_told_for_flags(void **state)
+{
+    peers_t               *t = *state;
+    voice_state_join_t     j = { .guild_id = GUILD, .channel_id = ROOM,
+                                 .user_id = ANNA, .server = 7,
+                                 .flags = VOICE_SESSION_SELF_MUTE };
+    voice_state_change_t   change;
+
+    here(t, 7);
+    event(t, VOICE_LOG_STATE);
+    event(t, VOICE_LOG_SERVER);
+
+    j.gateway = t->anna.id;
+    test_err("join", voice_state_join(&t->z, &j, &change), VOICE_OK);
+    test_num("change", change, VOICE_STATE_CHANGED);
+    event(t, VOICE_LOG_STATE);
+    no_event(t);
+
+    j.flags = 0;
+    j.server = 8;
+    test_err("join", voice_state_join(&t->z, &j, &change), VOICE_OK);
+    event(t, VOICE_LOG_STATE);
+    event(t, VOICE_LOG_SERVER);
+}
+
+
+static void
+test_refused_join(void **state)
+{
+    peers_t            *t = *state;
+    voice_log_event_t   ev;
+
+    voice_state_refuse(&t->z, GUILD, ANNA, t->anna.id);
+    ev = event(t, VOICE_LOG_STATE);
+    test_num("gateway", ev.gateway == t->anna.id, 1);
+    test_num("channel", ev.state.channel_id, 0);
+
+    here(t, 7);
+    event(t, VOICE_LOG_STATE);
+    event(t, VOICE_LOG_SERVER);
+    voice_state_refuse(&t->z, GUILD, ANNA, t->anna.id);
+    no_event(t);
+    is(t, ANNA, ROOM, 0, 0);
+}
+
+
+static void
+test_users_of_a_guild(void **state)
+{
+    size_t    n;
+    uint32_t  slot;
+    uint64_t  guild;
+    peers_t  *t = *state;
+
+    test_num("none", voice_state_users(&t->z, GUILD, &n), 0);
+
+    here(t, 0);
+    says(t, t->ams, BEN, ROOM, 0, VOICE_OK);
+    test_num("users", voice_state_users(&t->z, GUILD, &n), 2);
+    test_num("here", n, 1);
+
+    slot = 0;
+    test_err("guild", voice_state_guild_next(&t->z, &slot, &guild), VOICE_OK);
+    test_num("guild", guild, GUILD);
+    test_err("end", voice_state_guild_next(&t->z, &slot, &guild),
+             VOICE_E_NOT_FOUND);
+}
+
+
+static void
+test_fence_rises(void **state)
+{
+    uint64_t  guild;
+    peers_t  *t = *state;
+
+    test_err("first", voice_fence_check(&t->z, GUILD, 5), VOICE_OK);
+    test_err("same", voice_fence_check(&t->z, GUILD, 5), VOICE_OK);
+    test_err("lower", voice_fence_check(&t->z, GUILD, 4), VOICE_E_STALE);
+    test_err("higher", voice_fence_check(&t->z, GUILD, 9), VOICE_OK);
+    test_err("lower", voice_fence_check(&t->z, GUILD, 5), VOICE_E_STALE);
+    test_err("another", voice_fence_check(&t->z, GUILD + 1, 1), VOICE_OK);
+
+    /* many later ones do push it out, but never let a false one in */
+
+    for (guild = 1000; guild < 1000 + 64 * VOICE_FENCES; guild++) {
+        test_err("many", voice_fence_check(&t->z, guild, guild), VOICE_OK);
+    }
+
+    test_err("last", voice_fence_check(&t->z, guild - 1, guild - 2),
+             VOICE_E_STALE);
+}
+
+
+int
+main(void)
+{
+#define test(name)  cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+    const struct CMUnitTest  tests[] = {
+        test(test_peer_state_is_told_once),
+        test(test_peer_is_believed_about_its_own),
+        test(test_peer_bad_states),
+        test(test_peer_states_fill_the_zone),
+        test(test_peer_orders_go_out),
+        test(test_peer_user_comes_here),
+        test(test_peer_orders_come_in),
+        test(test_peer_sync_ends_the_rest),
+        test(test_peer_that_is_gone),
+        test(test_peer_own_states),
+        test(test_peer_names),
+        test(test_server_is_told_once),
+        test(test_server_is_not_told_for_flags),
+        test(test_refused_join),
+        test(test_users_of_a_guild),
+        test(test_fence_rises),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
