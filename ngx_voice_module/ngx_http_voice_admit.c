@@ -8,6 +8,7 @@
 #include <ngx_http.h>
 
 #include "ngx_http_voice_admit.h"
+#include "ngx_http_voice_cluster.h"
 #include "ngx_http_voice_dispatch.h"
 
 #include "voice_drain.h"
@@ -59,6 +60,21 @@ static const ngx_http_voice_refusal_t  ngx_http_voice_refuse_node = {
 static const ngx_http_voice_refusal_t  ngx_http_voice_refuse_boot = {
     VOICE_CLOSE_SESSION_INVALID, "token of before a restart",
     VOICE_M_REFUSED_TOKEN
+};
+
+static const ngx_http_voice_refusal_t  ngx_http_voice_refuse_unplaced = {
+    VOICE_CLOSE_AUTH_FAILED, "token names no voice server",
+    VOICE_M_REFUSED_TOKEN
+};
+
+static const ngx_http_voice_refusal_t  ngx_http_voice_refuse_moved = {
+    VOICE_CLOSE_SESSION_INVALID, "token of before the guild was moved",
+    VOICE_M_REFUSED_GUILD
+};
+
+const ngx_http_voice_refusal_t  ngx_http_voice_refuse_late = {
+    VOICE_CLOSE_SESSION_INVALID, "the user's node has not said that it is in "
+    "this channel", VOICE_M_REFUSED_USER
 };
 
 static const ngx_http_voice_refusal_t  ngx_http_voice_refuse_left = {
@@ -174,6 +190,49 @@ ngx_http_voice_admit_state(ngx_http_voice_signal_t *sg,
 
 
 /*
+ * In a cluster: only what was meant for this server since it was started, and
+ * of the guild's last move.  The voice state comes from the node that has the
+ * user's gateway socket; it may be on its way yet.
+ */
+
+static const ngx_http_voice_refusal_t *
+ngx_http_voice_admit_cluster(ngx_http_voice_signal_t *sg,
+    const voice_token_t *token)
+{
+    voice_state_info_t  info;
+
+    if (token->node[0] == '\0' || token->boot[0] == '\0' || token->rev == 0) {
+        return &ngx_http_voice_refuse_unplaced;
+    }
+
+    switch (ngx_http_voice_cluster_admit(sg->zone, token)) {
+
+    case NGX_OK:
+        break;
+
+    case NGX_DECLINED:
+        return &ngx_http_voice_refuse_node;
+
+    case NGX_ABORT:
+        return &ngx_http_voice_refuse_boot;
+
+    default:
+        return &ngx_http_voice_refuse_moved;
+    }
+
+    if (token->gateway[0] == '\0'
+        || voice_state_admit(sg->zone, token->guild_id, token->user_id,
+                             token->channel_id, token->session_id, &info)
+           == VOICE_OK)
+    {
+        return NULL;
+    }
+
+    return &ngx_http_voice_refuse_late;
+}
+
+
+/*
  * Who is in a call may identify anew: with the token that began its session,
  * or as long as its voice state is here.
  */
@@ -220,7 +279,7 @@ ngx_http_voice_admit_token(ngx_http_voice_signal_t *sg,
         return &ngx_http_voice_refuse_channel;
     }
 
-    if (token->node[0] != '\0'
+    if (ngx_voice_cluster() == NULL && token->node[0] != '\0'
         && ngx_strcmp(token->node, sg->zone->header->node) != 0)
     {
         return &ngx_http_voice_refuse_node;
@@ -235,7 +294,9 @@ ngx_http_voice_admit_token(ngx_http_voice_signal_t *sg,
         return &ngx_http_voice_refuse_expired;
     }
 
-    return ngx_http_voice_admit_state(sg, token);
+    return ngx_voice_cluster() != NULL
+           ? ngx_http_voice_admit_cluster(sg, token)
+           : ngx_http_voice_admit_state(sg, token);
 }
 
 
@@ -285,7 +346,8 @@ ngx_http_voice_admit_conf(ngx_http_voice_signal_t *sg,
                                                : UINT64_MAX;
     conf->session_id = sg->session_id;
     conf->version = sg->state.version;
-    conf->admitted = (token->boot[0] != '\0');
+    conf->admitted = (ngx_voice_cluster() != NULL)
+                     ? token->gateway[0] != '\0' : token->boot[0] != '\0';
 
     if (token->mute) {
         conf->flags |= VOICE_SESSION_MUTE;

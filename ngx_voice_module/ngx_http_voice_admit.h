@@ -27,6 +27,9 @@ const ngx_http_voice_refusal_t *ngx_http_voice_admit(
     ngx_http_voice_signal_t *sg, const voice_op_identify_t *id,
     const uint8_t *hash, voice_token_t *token);
 
+/* The refusal of one that may come in a moment later. */
+extern const ngx_http_voice_refusal_t  ngx_http_voice_refuse_late;
+
 /* The session that such a token asks for.  Calls _known(). */
 void ngx_http_voice_admit_conf(ngx_http_voice_signal_t *sg,
     const voice_token_t *token, ngx_uint_t video, voice_session_conf_t *conf);

@@ -546,8 +546,8 @@ ngx_http_voice_api_route(ngx_http_voice_api_t *api,
 
 /* The body. */
 
-static ngx_int_t
-ngx_http_voice_api_collect(ngx_http_voice_api_t *api)
+ngx_int_t
+ngx_http_voice_api_collect(ngx_http_request_t *r, ngx_str_t *text)
 {
     size_t                    len;
     ssize_t                   n;
@@ -555,19 +555,19 @@ ngx_http_voice_api_collect(ngx_http_voice_api_t *api)
     ngx_chain_t              *cl;
     ngx_http_request_body_t  *rb;
 
-    rb = api->request->request_body;
+    rb = r->request_body;
 
     for (len = 0, cl = rb != NULL ? rb->bufs : NULL; cl; cl = cl->next) {
         len += ngx_buf_size(cl->buf);
     }
 
-    p = ngx_pnalloc(api->request->pool, len + 1);
+    p = ngx_pnalloc(r->pool, len + 1);
     if (p == NULL) {
         return NGX_ERROR;
     }
 
-    api->text = p;
-    api->len = len;
+    text->data = p;
+    text->len = len;
 
     for (cl = rb != NULL ? rb->bufs : NULL; cl; cl = cl->next) {
 
@@ -609,15 +609,19 @@ ngx_http_voice_api_call(ngx_http_voice_api_t *api)
 static void
 ngx_http_voice_api_body_handler(ngx_http_request_t *r)
 {
+    ngx_str_t              text;
     const char            *why;
     ngx_http_voice_api_t  *api;
 
     api = ngx_http_get_module_ctx(r, ngx_http_voice_module);
 
-    if (ngx_http_voice_api_collect(api) != NGX_OK) {
+    if (ngx_http_voice_api_collect(r, &text) != NGX_OK) {
         ngx_http_finalize_request(r, NGX_HTTP_INTERNAL_SERVER_ERROR);
         return;
     }
+
+    api->text = text.data;
+    api->len = text.len;
 
     if (api->route->who != NGX_HTTP_VOICE_API_PLATFORM
         && api->len > NGX_HTTP_VOICE_API_BODY)

@@ -68,6 +68,10 @@ ngx_int_t ngx_http_voice_api_handler(ngx_http_request_t *r);
 ngx_int_t ngx_http_voice_api_init_process(ngx_cycle_t *cycle);
 
 
+/* The whole body of a request, with a NUL behind it; in its pool. */
+ngx_int_t ngx_http_voice_api_collect(ngx_http_request_t *r, ngx_str_t *text);
+
+
 /* For the handlers of routes: each ends by one of these. */
 
 /* What stands in api->reply; status 204: nothing. */

@@ -764,7 +764,9 @@ ngx_http_voice_gateway_perform(ngx_http_voice_gateway_t *gw,
         break;
 
     case VOICE_GATEWAY_DO_VOICE_PING:
-        /* the voice server is this nginx: whoever reads this is alive */
+        ngx_http_voice_gateway_ping(gw);
+        break;
+
     case VOICE_GATEWAY_IGNORE:
         break;
     }
@@ -870,6 +872,7 @@ ngx_http_voice_gateway_cleanup(void *data)
     ngx_http_voice_gateway_t  *gw = data;
 
     ngx_http_voice_gateway_clean(gw);
+    ngx_http_voice_join_forget(gw, 0);
 
     ngx_http_voice_deflate_close(gw);
     ngx_http_voice_gateway_count(gw, VOICE_M_GATEWAY_CLOSED);
@@ -944,6 +947,7 @@ ngx_http_voice_gateway_handler(ngx_http_request_t *r)
     gw->conf = vlcf;
     gw->log = r->connection->log;
     gw->zone = ngx_voice_zone((ngx_cycle_t *) ngx_cycle);
+    ngx_queue_init(&gw->joins);
 
     cln->handler = ngx_http_voice_gateway_cleanup;
     cln->data = gw;

@@ -80,6 +80,8 @@ struct ngx_http_voice_gateway_s {
     size_t                           next_replay;
     uint64_t                         replay_seq;
 
+    ngx_queue_t                      joins;       /* that wait for a server */
+
     z_stream                        *deflate;
 
     unsigned                         bot:1;
@@ -174,6 +176,9 @@ ngx_int_t ngx_http_voice_deflate(ngx_http_voice_gateway_t *gw,
 
 void ngx_http_voice_gateway_voice_state(ngx_http_voice_gateway_t *gw,
     const voice_gateway_voice_state_t *vs);
+void ngx_http_voice_gateway_ping(ngx_http_voice_gateway_t *gw);
+void ngx_http_voice_join_forget(ngx_http_voice_gateway_t *gw,
+    uint64_t guild_id);
 void ngx_http_voice_gateway_members(ngx_http_voice_gateway_t *gw,
     const voice_gateway_members_t *m);
 

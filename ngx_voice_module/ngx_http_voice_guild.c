@@ -485,8 +485,12 @@ ngx_http_voice_guild_enforce(uint64_t guild_id, ngx_log_t *log)
 
     guild = ngx_http_voice_guild_get(guild_id);
 
+    /* of others the node decides that has their gateway */
+
     for (i = 0; i < n; i++) {
-        ngx_http_voice_guild_enforce_state(guild, &list[i], log);
+        if (list[i].peer == 0) {
+            ngx_http_voice_guild_enforce_state(guild, &list[i], log);
+        }
     }
 
     ngx_free(list);

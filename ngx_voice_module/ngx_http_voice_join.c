@@ -10,6 +10,7 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 
+#include "ngx_http_voice_cluster.h"
 #include "ngx_http_voice_dispatch.h"
 
 #include "voice_drain.h"
@@ -120,7 +121,10 @@ ngx_http_voice_join_drains(ngx_http_voice_gateway_t *gw, uint64_t guild_id)
 {
     voice_state_info_t  info;
 
-    if (!voice_drain_get(gw->zone, NULL)
+    /* in a cluster the agents have other nodes serve new guilds */
+
+    if (ngx_voice_cluster() != NULL
+        || !voice_drain_get(gw->zone, NULL)
         || voice_state_get(gw->zone, guild_id, gw->user_id, &info)
            == VOICE_OK)
     {
@@ -159,6 +163,152 @@ ngx_http_voice_join_permissions(ngx_http_voice_gateway_t *gw,
 }
 
 
+/* One who waits for the server of a guild. */
+typedef struct {
+    ngx_queue_t                   queue;       /* of the gateway */
+    ngx_http_voice_gateway_t     *gateway;
+    voice_gateway_voice_state_t   asked;
+    ngx_http_voice_wait_t         wait;
+} ngx_http_voice_join_wait_t;
+
+
+static void
+ngx_http_voice_join_wait_free(ngx_http_voice_join_wait_t *jw)
+{
+    ngx_http_voice_wait_cancel(&jw->wait);
+    ngx_queue_remove(&jw->queue);
+    ngx_free(jw);
+}
+
+
+/* guild_id 0: for all guilds */
+
+void
+ngx_http_voice_join_forget(ngx_http_voice_gateway_t *gw, uint64_t guild_id)
+{
+    ngx_queue_t                 *q, *next;
+    ngx_http_voice_join_wait_t  *jw;
+
+    for (q = ngx_queue_head(&gw->joins);
+         q != ngx_queue_sentinel(&gw->joins);
+         q = next)
+    {
+        next = ngx_queue_next(q);
+        jw = ngx_queue_data(q, ngx_http_voice_join_wait_t, queue);
+
+        if (guild_id == 0 || jw->asked.guild_id == guild_id) {
+            ngx_http_voice_join_wait_free(jw);
+        }
+    }
+}
+
+
+/* The client is told that it is in no channel. */
+
+static void
+ngx_http_voice_join_refuse(ngx_http_voice_gateway_t *gw, uint64_t guild_id,
+    const char *why)
+{
+    ngx_log_error(NGX_LOG_ERR, gw->log, 0,
+                  "voice user %uL can't join guild %uL, it has no server: %s",
+                  gw->user_id, guild_id, why);
+
+    voice_state_refuse(gw->zone, guild_id, gw->user_id, gw->session.id);
+    ngx_voice_wake(gw->zone, gw->log);
+}
+
+
+static void
+ngx_http_voice_join_wait_handler(ngx_http_voice_wait_t *w, const char *why)
+{
+    ngx_http_voice_gateway_t     *gw;
+    ngx_http_voice_join_wait_t   *jw = w->data;
+    voice_gateway_voice_state_t   asked;
+
+    gw = jw->gateway;
+    asked = jw->asked;
+
+    ngx_http_voice_join_wait_free(jw);
+
+    if (gw->session.id == 0) {
+        return;
+    }
+
+    if (why != NULL) {
+        ngx_http_voice_join_refuse(gw, asked.guild_id, why);
+        return;
+    }
+
+    ngx_http_voice_gateway_voice_state(gw, &asked);
+}
+
+
+/* True: the client has to wait, or is refused. */
+
+static ngx_uint_t
+ngx_http_voice_join_waits(ngx_http_voice_gateway_t *gw,
+    const voice_gateway_voice_state_t *vs, ngx_http_voice_place_t *place)
+{
+    const char                  *why;
+    ngx_http_voice_join_wait_t  *jw;
+
+    /* the last one counts */
+
+    ngx_http_voice_join_forget(gw, vs->guild_id);
+
+    if (ngx_http_voice_place(gw->zone, vs->guild_id, place) == NGX_OK
+        && !place->away)
+    {
+        return 0;
+    }
+
+    jw = ngx_calloc(sizeof(ngx_http_voice_join_wait_t), gw->log);
+
+    if (jw == NULL) {
+        return 1;
+    }
+
+    jw->gateway = gw;
+    jw->asked = *vs;
+    jw->wait.handler = ngx_http_voice_join_wait_handler;
+    jw->wait.data = jw;
+    jw->wait.log = gw->log;
+
+    if (ngx_http_voice_wait_start(&jw->wait, vs->guild_id, &why) != NGX_OK) {
+        ngx_free(jw);
+        ngx_http_voice_join_refuse(gw, vs->guild_id, why);
+        return 1;
+    }
+
+    ngx_queue_insert_tail(&gw->joins, &jw->queue);
+
+    return 1;
+}
+
+
+void
+ngx_http_voice_gateway_ping(ngx_http_voice_gateway_t *gw)
+{
+    uint64_t            guild_id;
+    ngx_uint_t          i;
+    voice_state_info_t  info;
+
+    /* alone this nginx is the voice server: whoever reads this is alive */
+
+    for (i = 0; ngx_voice_cluster() != NULL && i < gw->nsubs; i++) {
+        guild_id = ngx_http_voice_node_guild(gw->sub[i].node);
+
+        if (voice_state_get(gw->zone, guild_id, gw->user_id, &info)
+            == VOICE_OK
+            && info.peer == 0
+            && ngx_strcmp(info.session_id, gw->session.session_id) == 0)
+        {
+            ngx_http_voice_cluster_suspect(guild_id, gw->log);
+        }
+    }
+}
+
+
 /* Section 7.2: what isn't allowed is passed over in silence. */
 
 void
@@ -170,6 +320,7 @@ ngx_http_voice_gateway_voice_state(ngx_http_voice_gateway_t *gw,
     voice_err_t                 err;
     voice_state_join_t          j;
     voice_state_change_t        change;
+    ngx_http_voice_place_t      place;
     const voice_dir_guild_t    *guild;
     const voice_dir_channel_t  *channel;
 
@@ -187,6 +338,7 @@ ngx_http_voice_gateway_voice_state(ngx_http_voice_gateway_t *gw,
     }
 
     if (vs->channel_id == 0) {
+        ngx_http_voice_join_forget(gw, vs->guild_id);
         ngx_http_voice_join_leave(gw, vs->guild_id);
         return;
     }
@@ -226,8 +378,13 @@ ngx_http_voice_gateway_voice_state(ngx_http_voice_gateway_t *gw,
         return;
     }
 
+    if (ngx_http_voice_join_waits(gw, vs, &place)) {
+        return;
+    }
+
     ngx_memzero(&j, sizeof(voice_state_join_t));
 
+    j.server = place.key;
     j.guild_id = vs->guild_id;
     j.channel_id = vs->channel_id;
     j.user_id = gw->user_id;

@@ -8,6 +8,8 @@
 #include <ngx_http.h>
 
 #include "ngx_http_voice_module.h"
+#include "ngx_http_voice_cluster.h"
+#include "ngx_http_voice_peer.h"
 #include "ngx_http_voice_registry.h"
 #include "ngx_http_voice_service.h"
 #include "ngx_http_voice_signal.h"
@@ -43,8 +45,6 @@ static void *ngx_http_voice_create_loc_conf(ngx_conf_t *cf);
 static char *ngx_http_voice_merge_loc_conf(ngx_conf_t *cf, void *parent,
     void *child);
 
-static char *ngx_http_voice_key(ngx_conf_t *cf, ngx_command_t *cmd,
-    void *conf);
 static char *ngx_http_voice_modes(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static char *ngx_http_voice_heartbeat(ngx_conf_t *cf, void *post, void *data);
@@ -131,6 +131,34 @@ static ngx_command_t  ngx_http_voice_commands[] = {
       ngx_http_voice_key,
       NGX_HTTP_MAIN_CONF_OFFSET,
       offsetof(ngx_http_voice_main_conf_t, platform),
+      NULL },
+
+    { ngx_string("voice_peer"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS,
+      ngx_http_voice_peer,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("voice_peer_key"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_http_voice_peer_key,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      offsetof(ngx_http_voice_main_conf_t, peer),
+      NULL },
+
+    { ngx_string("voice_peer_certificate"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE2,
+      ngx_http_voice_peer_certificate,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("voice_peer_trusted_certificate"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_http_voice_peer_trusted,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
       NULL },
 
     { ngx_string("voice_gateway"),
@@ -283,7 +311,11 @@ ngx_http_voice_init_process(ngx_cycle_t *cycle)
         return NGX_ERROR;
     }
 
-    return ngx_http_voice_service_init_process(cycle);
+    if (ngx_http_voice_service_init_process(cycle) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_voice_cluster_init_process(cycle);
 }
 
 
@@ -294,6 +326,7 @@ ngx_http_voice_keys_cleanup(void *data)
 
     voice_token_keys_free(&vmcf->keys);
     voice_token_keys_free(&vmcf->platform);
+    voice_token_keys_free(&vmcf->peer.keys);
 }
 
 
@@ -430,6 +463,11 @@ ngx_http_voice_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
         return NGX_CONF_OK;
     }
 
+    if (clcf->noname && prev->peer && clcf->handler == NULL) {
+        conf->peer = 1;
+        clcf->handler = ngx_http_voice_peer_handler;
+    }
+
     if (clcf->noname && prev->status && clcf->handler == NULL) {
         conf->status = prev->status;
         clcf->handler = ngx_http_voice_status_handler;
@@ -505,7 +543,7 @@ done:
 }
 
 
-static char *
+char *
 ngx_http_voice_key(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     char  *p = conf;

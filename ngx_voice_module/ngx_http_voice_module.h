@@ -20,9 +20,22 @@
 #define NGX_VOICE_VERSION   "0.1.0"
 
 
+/* How nodes of a cluster speak with each other. */
+typedef struct {
+    voice_token_keys_t                keys;       /* shared; n 0: none */
+#if (NGX_HTTP_SSL)
+    ngx_ssl_t                        *ssl;        /* of connections to them */
+#else
+    void                             *ssl;
+#endif
+    ngx_uint_t                        trusted;    /* voice_peer_trusted... */
+} ngx_http_voice_peer_conf_t;
+
+
 typedef struct {
     voice_token_keys_t                keys;
     voice_token_keys_t                platform;   /* voice_platform_key */
+    ngx_http_voice_peer_conf_t        peer;
     ngx_http_voice_directory_conf_t   directory;
 } ngx_http_voice_main_conf_t;
 
@@ -48,10 +61,16 @@ typedef struct {
     ngx_str_t            region;
     time_t               token_ttl;
 
+    ngx_flag_t           peer;
+
     ngx_flag_t           api;
     ngx_uint_t           api_rate;       /* requests per second; 0: any */
     ngx_uint_t           api_burst;
 } ngx_http_voice_loc_conf_t;
+
+
+/* voice_key and its like: reads a file into the keys at cmd->offset. */
+char *ngx_http_voice_key(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 
 
 extern ngx_module_t  ngx_http_voice_module;

@@ -11,6 +11,7 @@
 #include <ngx_http.h>
 
 #include "ngx_http_voice_api.h"
+#include "ngx_http_voice_cluster.h"
 #include "ngx_http_voice_gateway.h"
 
 #include <stddef.h>
@@ -43,6 +44,22 @@ void
 ngx_http_voice_platform_guild_get(ngx_http_voice_api_t *api)
 {
     ngx_http_voice_platform_guild(api, NGX_HTTP_OK);
+}
+
+
+/* Another region of a guild moves it, with all that are in voice. */
+
+static void
+ngx_http_voice_platform_region(const voice_dir_guild_t *guild,
+    const char *before, ngx_log_t *log)
+{
+    const char  *region;
+
+    region = ngx_http_voice_cluster_region(guild);
+
+    if (ngx_strcmp(region, before) != 0) {
+        (void) ngx_http_voice_cluster_move(guild->id, region, "", log);
+    }
 }
 
 
@@ -100,8 +117,13 @@ static ngx_int_t
 ngx_http_voice_platform_put(ngx_http_voice_api_t *api,
     const voice_dir_guild_t *guild, uint64_t before)
 {
+    char         region[VOICE_CLUSTER_NAME_MAX + 1];
     ngx_int_t    rc;
     voice_buf_t  b;
+
+    (void) ngx_cpystrn((u_char *) region, (u_char *)
+            ngx_http_voice_cluster_region(ngx_http_voice_guild_get(guild->id)),
+                       sizeof(region));
 
     voice_buf_growing(&b, NULL, VOICE_DIR_GUILD_TEXT_MAX);
     voice_dir_guild_encode(&b, guild);
@@ -117,6 +139,10 @@ ngx_http_voice_platform_put(ngx_http_voice_api_t *api,
 
     if (rc == NGX_ABORT) {
         ngx_http_voice_api_error(api, VOICE_REST_UNAVAILABLE);
+    }
+
+    if (rc == NGX_OK) {
+        ngx_http_voice_platform_region(guild, region, api->log);
     }
 
     return rc;
@@ -438,7 +464,7 @@ ngx_http_voice_token_permissions(ngx_http_voice_api_t *api,
 
 static void
 ngx_http_voice_token_reply(ngx_http_voice_api_t *api,
-    const voice_token_t *token)
+    const voice_token_t *token, const ngx_http_voice_place_t *place)
 {
     char         jwt[VOICE_TOKEN_MAX + 1];
     char         until[VOICE_SHAPE_TIME_LEN + 1];
@@ -468,12 +494,124 @@ ngx_http_voice_token_reply(ngx_http_voice_api_t *api,
     voice_buf_puts(&api->reply, "{\"token\":");
     voice_buf_string(&api->reply, jwt);
     voice_buf_puts(&api->reply, ",\"endpoint\":");
-    voice_buf_string(&api->reply, (char *) endpoint.data);
+    voice_buf_string(&api->reply, place->endpoint[0] != '\0'
+                                  ? place->endpoint : (char *) endpoint.data);
     voice_buf_puts(&api->reply, ",\"expires_at\":");
     voice_buf_string(&api->reply, until);
     voice_buf_puts(&api->reply, "}");
 
     ngx_http_voice_api_reply(api, NGX_HTTP_OK);
+}
+
+
+/* One that waits for the server of its guild; in the request's pool. */
+typedef struct {
+    ngx_http_voice_api_t    *api;
+    voice_token_t            token;
+    ngx_http_voice_wait_t    wait;
+} ngx_http_voice_token_wait_t;
+
+
+static void
+ngx_http_voice_token_cleanup(void *data)
+{
+    ngx_http_voice_token_wait_t  *tw = data;
+
+    ngx_http_voice_wait_cancel(&tw->wait);
+}
+
+
+/*
+ * A token of a platform's own gateway names no boot id where we are alone:
+ * there is no voice state that it stands for.
+ */
+
+static void
+ngx_http_voice_token_place(ngx_http_voice_api_t *api, voice_token_t *token,
+    const ngx_http_voice_place_t *place)
+{
+    if (place->rev != 0) {
+        ngx_http_voice_place_token(place, token);
+    }
+
+    ngx_http_voice_token_reply(api, token, place);
+}
+
+
+static void
+ngx_http_voice_token_refused(ngx_http_voice_api_t *api, const char *why)
+{
+    ngx_log_error(NGX_LOG_ERR, api->log, 0,
+                  "voice token for guild %uL can't be made, it has no "
+                  "server: %s", api->guild_id, why);
+    ngx_http_voice_api_error(api, VOICE_REST_UNAVAILABLE);
+}
+
+
+static void
+ngx_http_voice_token_waited(ngx_http_voice_wait_t *w, const char *why)
+{
+    ngx_connection_t             *c;
+    ngx_http_voice_place_t        place;
+    ngx_http_voice_token_wait_t  *tw = w->data;
+
+    c = tw->api->request->connection;
+
+    if (why == NULL
+        && (ngx_http_voice_place(tw->api->zone, tw->token.guild_id, &place)
+            != NGX_OK
+            || place.away))
+    {
+        why = "it was taken away at once";
+    }
+
+    if (why != NULL) {
+        ngx_http_voice_token_refused(tw->api, why);
+    } else {
+        ngx_http_voice_token_place(tw->api, &tw->token, &place);
+    }
+
+    ngx_http_run_posted_requests(c);
+}
+
+
+static void
+ngx_http_voice_token_give(ngx_http_voice_api_t *api, voice_token_t *token)
+{
+    const char                   *why;
+    ngx_http_cleanup_t           *cln;
+    ngx_http_voice_place_t        place;
+    ngx_http_voice_token_wait_t  *tw;
+
+    if (ngx_http_voice_place(api->zone, token->guild_id, &place) == NGX_OK
+        && !place.away)
+    {
+        ngx_http_voice_token_place(api, token, &place);
+        return;
+    }
+
+    tw = ngx_pcalloc(api->request->pool, sizeof(ngx_http_voice_token_wait_t));
+    cln = ngx_http_cleanup_add(api->request, 0);
+
+    if (tw == NULL || cln == NULL) {
+        ngx_http_voice_api_error(api, VOICE_REST_UNAVAILABLE);
+        return;
+    }
+
+    tw->api = api;
+    tw->token = *token;
+    tw->wait.handler = ngx_http_voice_token_waited;
+    tw->wait.data = tw;
+    tw->wait.log = api->log;
+
+    if (ngx_http_voice_wait_start(&tw->wait, token->guild_id, &why) != NGX_OK)
+    {
+        ngx_http_voice_token_refused(api, why);
+        return;
+    }
+
+    cln->handler = ngx_http_voice_token_cleanup;
+    cln->data = tw;
 }
 
 
@@ -511,6 +649,6 @@ ngx_http_voice_platform_token(ngx_http_voice_api_t *api)
                        sizeof(token.session_id));
 
     if (ngx_http_voice_token_permissions(api, &token) == NGX_OK) {
-        ngx_http_voice_token_reply(api, &token);
+        ngx_http_voice_token_give(api, &token);
     }
 }

@@ -9,6 +9,7 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 
+#include "ngx_http_voice_cluster.h"
 #include "ngx_http_voice_dispatch.h"
 
 
@@ -269,8 +270,8 @@ ngx_http_voice_render_member(const voice_state_info_t *info,
 
 static voice_err_t
 ngx_http_voice_render_token(ngx_http_voice_gateway_t *gw,
-    const voice_state_info_t *info, uint64_t permissions, char *jwt,
-    size_t size)
+    const voice_state_info_t *info, const ngx_http_voice_place_t *place,
+    uint64_t permissions, char *jwt, size_t size)
 {
     voice_token_t                token;
     ngx_http_voice_main_conf_t  *vmcf;
@@ -292,9 +293,9 @@ ngx_http_voice_render_token(ngx_http_voice_gateway_t *gw,
 
     (void) ngx_cpystrn((u_char *) token.session_id, (u_char *) info->session_id,
                        sizeof(token.session_id));
-    (void) ngx_cpystrn((u_char *) token.node, (u_char *) gw->zone->header->node,
-                       sizeof(token.node));
-    ngx_http_voice_render_boot(gw->zone, token.boot);
+    (void) ngx_cpystrn((u_char *) token.gateway, (u_char *) place->gateway,
+                       sizeof(token.gateway));
+    ngx_http_voice_place_token(place, &token);
 
     return voice_token_sign(&vmcf->keys, &token, jwt, size);
 }
@@ -309,6 +310,7 @@ ngx_http_voice_render_server(ngx_http_voice_gateway_t *gw,
     uint64_t                    permissions;
     ngx_str_t                   endpoint;
     voice_err_t                 err;
+    ngx_http_voice_place_t      place;
     const voice_dir_channel_t  *channel;
 
     channel = (guild != NULL) ? voice_dir_channel(guild, info->channel_id)
@@ -320,11 +322,18 @@ ngx_http_voice_render_server(ngx_http_voice_gateway_t *gw,
         return NGX_DECLINED;
     }
 
+    /* one that was given back: the log will say what comes instead */
+
+    if (ngx_http_voice_place(gw->zone, info->guild_id, &place) != NGX_OK) {
+        place.away = 1;
+    }
+
     permissions = ngx_http_voice_guild_permissions(guild, channel,
                                                    info->user_id,
                                                    info->flags);
 
-    err = ngx_http_voice_render_token(gw, info, permissions, jwt, sizeof(jwt));
+    err = ngx_http_voice_render_token(gw, info, &place, permissions, jwt,
+                                      sizeof(jwt));
 
     if (err != VOICE_OK) {
         ngx_log_error(NGX_LOG_ERR, gw->log, 0,
@@ -332,6 +341,12 @@ ngx_http_voice_render_server(ngx_http_voice_gateway_t *gw,
                       "%s", info->user_id, info->guild_id,
                       voice_err_name(err));
         return NGX_DECLINED;
+    }
+
+    if (place.away || place.endpoint[0] != '\0') {
+        voice_gateway_voice_server_d(b, info->guild_id, jwt,
+                                     place.away ? NULL : place.endpoint);
+        return NGX_OK;
     }
 
     if (ngx_http_voice_endpoint(gw->ws->request, &endpoint) != NGX_OK) {

@@ -22,6 +22,11 @@
 /* No media goes to a client that may not know its new key yet. */
 #define NGX_HTTP_VOICE_KEY_HOLD           500
 
+/* How long another node may take to say that a user is in voice, and how
+   often it is looked for, ms. */
+#define NGX_HTTP_VOICE_LATE               3000
+#define NGX_HTTP_VOICE_LATE_LOOK          20
+
 #define ngx_http_voice_identified(sg)                                         \
     ((sg)->state.state == VOICE_SIGNAL_READY                                  \
      || (sg)->state.state == VOICE_SIGNAL_LIVE)
@@ -29,6 +34,8 @@
 
 static void ngx_http_voice_signal_message(ngx_http_voice_ws_t *ws,
     ngx_uint_t text, u_char *data, size_t len);
+static void ngx_http_voice_signal_identify(ngx_http_voice_signal_t *sg,
+    const voice_op_identify_t *id);
 static void ngx_http_voice_signal_oversized(ngx_http_voice_ws_t *ws);
 static void ngx_http_voice_signal_timeout(ngx_http_voice_ws_t *ws);
 static void ngx_http_voice_signal_drained(ngx_http_voice_ws_t *ws);
@@ -240,11 +247,90 @@ ngx_http_voice_signal_ready(ngx_http_voice_signal_t *sg,
 }
 
 
+/* One whose voice state is on its way from another node; in the pool. */
+struct ngx_http_voice_late_s {
+    ngx_event_t               timer;
+    ngx_http_voice_signal_t  *signal;
+    ngx_msec_t                until;
+    voice_op_identify_t       identify;
+};
+
+
+static void
+ngx_http_voice_signal_late_handler(ngx_event_t *ev)
+{
+    ngx_http_voice_late_t    *late = ev->data;
+    ngx_http_voice_signal_t  *sg = late->signal;
+
+    if (sg->state.state != VOICE_SIGNAL_CLOSED
+        && !ngx_http_voice_identified(sg))
+    {
+        ngx_http_voice_signal_identify(sg, &late->identify);
+        ngx_http_voice_ws_flush(sg->ws);
+    }
+}
+
+
+static void
+ngx_http_voice_signal_late_end(ngx_http_voice_signal_t *sg)
+{
+    if (sg->late == NULL) {
+        return;
+    }
+
+    if (sg->late->timer.timer_set) {
+        ngx_del_timer(&sg->late->timer);
+    }
+
+    sodium_memzero(&sg->late->identify, sizeof(voice_op_identify_t));
+    sg->late = NULL;
+}
+
+
+/* NGX_DECLINED: it has waited for long enough. */
+
+static ngx_int_t
+ngx_http_voice_signal_late(ngx_http_voice_signal_t *sg,
+    const voice_op_identify_t *id)
+{
+    ngx_http_voice_late_t  *late = sg->late;
+
+    if (late == NULL) {
+        late = ngx_pcalloc(sg->ws->request->pool,
+                           sizeof(ngx_http_voice_late_t));
+        if (late == NULL) {
+            return NGX_DECLINED;
+        }
+
+        late->signal = sg;
+        late->until = ngx_current_msec + NGX_HTTP_VOICE_LATE;
+        late->timer.handler = ngx_http_voice_signal_late_handler;
+        late->timer.data = late;
+        late->timer.log = sg->log;
+        late->timer.cancelable = 1;
+
+        sg->late = late;
+    }
+
+    if ((ngx_msec_int_t) (late->until - ngx_current_msec) <= 0) {
+        return NGX_DECLINED;
+    }
+
+    if (id != &late->identify) {
+        late->identify = *id;
+    }
+
+    ngx_add_timer(&late->timer, NGX_HTTP_VOICE_LATE_LOOK);
+
+    return NGX_OK;
+}
+
+
 static void
 ngx_http_voice_signal_identify(ngx_http_voice_signal_t *sg,
     const voice_op_identify_t *id)
 {
-    bool                             replaced;
+    bool                             replaced, video;
     uint32_t                         attach;
     voice_id_t                       session;
     voice_err_t                      err;
@@ -261,13 +347,22 @@ ngx_http_voice_signal_identify(ngx_http_voice_signal_t *sg,
 
     refusal = ngx_http_voice_admit(sg, id, conf.token_hash, &token);
 
+    if (refusal == &ngx_http_voice_refuse_late
+        && ngx_http_voice_signal_late(sg, id) == NGX_OK)
+    {
+        return;
+    }
+
+    video = id->video;
+    ngx_http_voice_signal_late_end(sg);
+
     if (refusal != NULL) {
         ngx_http_voice_signal_close(sg, refusal->code, refusal->reason,
                                     refusal->metric);
         return;
     }
 
-    ngx_http_voice_admit_conf(sg, &token, id->video, &conf);
+    ngx_http_voice_admit_conf(sg, &token, video, &conf);
 
     err = voice_session_create(sg->zone, &conf, ngx_voice_now(), &session,
                                &attach, &replaced);
@@ -746,6 +841,7 @@ ngx_http_voice_signal_cleanup(void *data)
 {
     ngx_http_voice_signal_t  *sg = data;
 
+    ngx_http_voice_signal_late_end(sg);
     voice_metric_add(voice_zone_metrics(sg->zone), VOICE_M_WS_CLOSED, 1);
 }
 

@@ -18,6 +18,9 @@
 #include "voice_signal.h"
 
 
+typedef struct ngx_http_voice_late_s  ngx_http_voice_late_t;
+
+
 /*
  * One websocket.  In the request's pool, so that the access log can be told
  * of it when all is over.
@@ -30,6 +33,7 @@ typedef struct {
     voice_signal_t              state;
     voice_bucket_t              bucket;
     ngx_msec_t                  opened;
+    ngx_http_voice_late_t      *late;        /* waits for its voice state */
 
     voice_id_t                  id;          /* 0: no session (any more) */
     uint32_t                    attach;

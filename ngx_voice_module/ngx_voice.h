@@ -14,6 +14,7 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 
+#include "voice_cluster.h"
 #include "voice_session.h"
 
 
@@ -61,6 +62,29 @@ ngx_msec_t ngx_voice_resume_window(ngx_cycle_t *cycle);
  * says what was expected where the value is none.
  */
 char *ngx_voice_conf_set_msec(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+
+
+/* In a worker: the cluster zone, or NULL without a voice_cluster directive. */
+voice_cluster_t *ngx_voice_cluster(void);
+
+/* This worker's slot there. */
+ngx_uint_t ngx_voice_cluster_slot(void);
+
+/*
+ * Whether this worker is the one that does what is to be done once: of those
+ * that aren't about to exit the one in the lowest slot.
+ */
+ngx_uint_t ngx_voice_cluster_first(void);
+
+/* After a request: has the agent look at it. */
+void ngx_voice_cluster_wake(void);
+
+/* The zone's boot id as the cluster zone has it. */
+void ngx_voice_cluster_boot(const voice_zone_t *z,
+    char boot[VOICE_CLUSTER_BOOT_MAX + 1]);
+
+/* A worker has died. */
+void ngx_voice_cluster_worker_lost(ngx_uint_t slot);
 
 /* CLOCK_MONOTONIC, as the zone wants it */
 #define ngx_voice_now()   ((uint64_t) ngx_current_msec)

@@ -8,6 +8,7 @@
 #include <ngx_event.h>
 
 #include "ngx_voice.h"
+#include "ngx_voice_cluster.h"
 #include "ngx_voice_crypto.h"
 #include "ngx_voice_zone.h"
 
@@ -18,7 +19,7 @@
 #include <sys/un.h>
 
 
-#define NGX_VOICE_HANDLERS     4
+#define NGX_VOICE_HANDLERS     8
 #define NGX_VOICE_HOUSEKEEP    1000     /* ms */
 
 /* Sessions that are told to go at once, fewer than an outbox has places. */
@@ -27,12 +28,13 @@
 
 
 typedef struct {
-    ngx_str_t                path;
-    ngx_uint_t               sessions;
-    ngx_msec_t               resume_window;
-    ngx_flag_t               drain;
-    ngx_uint_t               crypto;         /* voice_crypto_kernel_t */
-    ngx_voice_zone_file_t   *file;
+    ngx_str_t                  path;
+    ngx_uint_t                 sessions;
+    ngx_msec_t                 resume_window;
+    ngx_flag_t                 drain;
+    ngx_uint_t                 crypto;       /* voice_crypto_kernel_t */
+    ngx_voice_zone_file_t     *file;
+    ngx_voice_cluster_conf_t   cluster;
 } ngx_voice_conf_t;
 
 
@@ -49,6 +51,8 @@ typedef struct {
 
 
 static char *ngx_voice_zone_directive(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static char *ngx_voice_cluster_directive(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static void *ngx_voice_create_conf(ngx_cycle_t *cycle);
 static char *ngx_voice_init_conf(ngx_cycle_t *cycle, void *conf);
@@ -69,6 +73,13 @@ static ngx_command_t  ngx_voice_commands[] = {
     { ngx_string("voice_zone"),
       NGX_MAIN_CONF|NGX_DIRECT_CONF|NGX_CONF_TAKE12,
       ngx_voice_zone_directive,
+      0,
+      0,
+      NULL },
+
+    { ngx_string("voice_cluster"),
+      NGX_MAIN_CONF|NGX_DIRECT_CONF|NGX_CONF_TAKE1234,
+      ngx_voice_cluster_directive,
       0,
       0,
       NULL },
@@ -256,6 +267,11 @@ ngx_voice_worker_init(ngx_cycle_t *cycle)
     vw->housekeep.cancelable = 1;
 
     ngx_add_timer(&vw->housekeep, NGX_VOICE_HOUSEKEEP);
+
+    if (vcf->cluster.file != NULL) {
+        ngx_voice_cluster_worker_init(cycle, &vcf->cluster, &vcf->file->zone,
+                                      slot, (char *) name);
+    }
 
     return NGX_OK;
 }
@@ -474,6 +490,7 @@ ngx_voice_housekeep_handler(ngx_event_t *ev)
                           "voice worker %uD of slot %i is gone",
                           atomic_load(&z->header->worker[slot].pid), slot);
             voice_worker_gone(z, slot, ngx_voice_now(), vcf->resume_window);
+            ngx_voice_cluster_worker_lost(slot);
 
         } else if (slot < vw->slot) {
             goto done;
@@ -520,6 +537,7 @@ ngx_voice_exit_process(ngx_cycle_t *cycle)
 
     z = &vw->conf->file->zone;
 
+    ngx_voice_cluster_worker_exit();
     voice_worker_gone(z, vw->slot, ngx_voice_now(), vw->conf->resume_window);
     ngx_voice_wake(z, cycle->log);
 }
@@ -607,6 +625,15 @@ ngx_voice_zone_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 }
 
 
+static char *
+ngx_voice_cluster_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_voice_conf_t  *vcf = conf;
+
+    return ngx_voice_cluster_parse(cf, &vcf->cluster);
+}
+
+
 /*
  * The file is opened here and not in init_module, whose failure would end a
  * running master.
@@ -629,6 +656,12 @@ ngx_voice_init_conf(ngx_cycle_t *cycle, void *conf)
     if (vcf->drain && vcf->path.len == 0) {
         ngx_log_error(NGX_LOG_EMERG, cycle->log, 0,
                       "\"voice_drain\" needs a \"voice_zone\" directive");
+        return NGX_CONF_ERROR;
+    }
+
+    if (vcf->cluster.path.len != 0 && vcf->path.len == 0) {
+        ngx_log_error(NGX_LOG_EMERG, cycle->log, 0,
+                      "\"voice_cluster\" needs a \"voice_zone\" directive");
         return NGX_CONF_ERROR;
     }
 
@@ -673,6 +706,14 @@ ngx_voice_init_conf(ngx_cycle_t *cycle, void *conf)
 
     cln->handler = ngx_voice_cleanup;
     cln->data = file;
+
+    if (vcf->cluster.path.len != 0
+        && ngx_voice_cluster_open(cycle, &vcf->cluster,
+                                  old != NULL ? &old->cluster : NULL)
+           != NGX_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
 
     return NGX_CONF_OK;
 }
