@@ -69,6 +69,7 @@ const loadModule = (path) => existsSync(path) ? `load_module ${path};\n` : '';
  * connections                  worker_connections
  * env       more of the environment
  * daemon    started as init systems do it, so that SIGUSR2 is obeyed
+ * key       the key of voice_key, instead of a new one
  * allow     lines of the error log that would fail the test otherwise
  */
 export class Nginx {
@@ -104,7 +105,7 @@ export class Nginx {
         this.options = options;
         this.dir = mkdtempSync(join(tmpdir(), 'ngx-voice-e2e-'));
         chmodSync(this.dir, 0o755);
-        this.key = newKey();
+        this.key = options.key ?? newKey();
         this.platformKey = newKey();
         this.keyFile = join(this.dir, 'token.key');
         this.conf = join(this.dir, 'nginx.conf');
@@ -234,12 +235,17 @@ ${this.relays.map((r, i) => `\
         this.child.stderr.on('data', (chunk) => {
             this.stderr += chunk;
         });
-        this.child.once('exit', (code, signal) => {
-            this.exit = { code, signal };
-        });
-        this.child.once('error', (e) => {
-            this.exit = { code: e.message };
-        });
+
+        const { child } = this;
+        const ended = (exit) => {
+            /* one that was killed may tell so after the next was started */
+            if (child === this.child) {
+                this.exit = exit;
+            }
+        };
+
+        child.once('exit', (code, signal) => ended({ code, signal }));
+        child.once('error', (e) => ended({ code: e.message }));
 
         await until('nginx to answer', async () => {
             if (this.exit && (!this.options.daemon || this.exit.code !== 0)) {
