@@ -81,9 +81,9 @@ say =           @echo '  $(1)'
 endif
 
 
-.PHONY: all lib module voicectl agent objects unit unit-asan unit-build \
-        unit-asan-build fuzz fuzz-build fuzz-corpus e2e bench bench-gateway \
-        nginx-asan \
+.PHONY: all lib module voicectl agent agent-asan objects unit unit-asan \
+        unit-build unit-asan-build fuzz fuzz-build fuzz-corpus e2e bench \
+        bench-gateway nginx-asan \
         install clean FORCE
 
 .DELETE_ON_ERROR:
@@ -169,6 +169,13 @@ $(BUILD)/ngx-voice-agent: $(AGENT_SRCS:%.c=$(OUT)/obj/%.o) $(OUT)/libcore.a
 	$(call say,LINK $@)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(AGENT_LIBS) $(CORE_LIBS)
 
+agent-asan: $(ASAN)/ngx-voice-agent
+
+$(ASAN)/ngx-voice-agent: $(AGENT_SRCS:%.c=$(ASAN)/obj/%.o) $(ASAN)/libcore.a
+	$(call say,LINK $@)
+	$(Q)$(CC) $(CFLAGS) $(SAN_FLAGS) $(LDFLAGS) -o $@ $^ \
+	    $(AGENT_LIBS) $(CORE_LIBS)
+
 # nginx's side of the cluster zone, for tests of the agent alone
 $(BUILD)/cluster-worker: $(OUT)/obj/tests/cluster/cluster_worker.o \
         $(OUT)/obj/discovery-agent/agent_zone.o $(OUT)/libcore.a
@@ -225,6 +232,13 @@ unit-asan-build: $(UNIT_ASAN)
 
 unit-asan: $(UNIT_ASAN)
 	@tests/run-unit $^
+
+$(FUZZ)/fuzz_agent: $(FUZZ)/obj/tests/fuzz/fuzz_agent.o \
+        $(patsubst %.c,$(FUZZ)/obj/%.o,$(filter-out %/main.c,$(AGENT_SRCS))) \
+        $(FUZZ)/libcore.a
+	$(call say,LINK $@)
+	$(Q)$(CLANG) $(CFLAGS) -fsanitize=fuzzer $(FUZZ_FLAGS) $(LDFLAGS) \
+	    -o $@ $^ $(AGENT_LIBS) $(CORE_LIBS)
 
 $(FUZZ)/fuzz_%: $(FUZZ)/obj/tests/fuzz/fuzz_%.o $(FUZZ)/libcore.a
 	$(call say,LINK $@)

@@ -433,7 +433,7 @@ voice_cluster_record_new(voice_cluster_writer_t *w, uint32_t *record)
 
 static voice_err_t
 voice_cluster_record_add(voice_cluster_writer_t *w,
-    const voice_assignment_t *a, uint64_t now)
+    const voice_assignment_t *a)
 {
     uint32_t                 record;
     voice_err_t              err;
@@ -454,7 +454,7 @@ voice_cluster_record_add(voice_cluster_writer_t *w,
 
     g = &w->c.guild[record];
 
-    atomic_store(&g->used, now);
+    atomic_store(&g->used, 0);
     voice_twin_write(&g->version, g->value, sizeof(*a), a);
 
     if (record >= atomic_load(&h->guilds_end)) {
@@ -471,8 +471,7 @@ voice_cluster_record_add(voice_cluster_writer_t *w,
 
 
 voice_err_t
-voice_cluster_assign(voice_cluster_writer_t *w, const voice_assignment_t *a,
-    uint64_t now)
+voice_cluster_assign(voice_cluster_writer_t *w, const voice_assignment_t *a)
 {
     uint32_t                record;
     voice_err_t             err;
@@ -497,13 +496,13 @@ voice_cluster_assign(voice_cluster_writer_t *w, const voice_assignment_t *a,
         g = &w->c.guild[record];
 
         if (was.node != value.node) {
-            atomic_store(&g->used, now);
+            atomic_store(&g->used, 0);
         }
 
         voice_twin_write(&g->version, g->value, sizeof(value), &value);
 
     } else {
-        err = voice_cluster_record_add(w, &value, now);
+        err = voice_cluster_record_add(w, &value);
 
         if (err != VOICE_OK) {
             return err;

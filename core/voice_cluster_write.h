@@ -76,13 +76,13 @@ void voice_cluster_node_remove(voice_cluster_writer_t *w, voice_id_t id);
  * VOICE_E_NOMEM  the table is full: counted in agent.refused
  */
 voice_err_t voice_cluster_assign(voice_cluster_writer_t *w,
-    const voice_assignment_t *a, uint64_t now);
+    const voice_assignment_t *a);
 
 /* VOICE_E_NOT_FOUND */
 voice_err_t voice_cluster_unassign(voice_cluster_writer_t *w,
     uint64_t guild);
 
-/* ms when nginx last said that the guild is in use, or it was assigned. */
+/* ms when nginx last said that the guild is in use here; 0: never */
 voice_err_t voice_cluster_used_at(const voice_cluster_writer_t *w,
     uint64_t guild, uint64_t *at);
 

@@ -3,7 +3,8 @@
  *
  * The discovery agent of one node: one thread, one loop.
  *
- *   session   the node's lease, its registration, the list and the watch
+ *   session   the node's lease, its registration, its load reports
+ *   watch     the list of all keys and the watch that goes on behind it
  *   relay     the nginx of this node: is it alive, its load, its drain
  *   join      requests of workers, each assigned by one transaction
  *   work      what the model wants moved, guilds that nobody uses
@@ -111,6 +112,9 @@ typedef struct {
 /* x times 0.8 to 1.2: that agents don't do all things at once */
 uint64_t agent_spread(uint64_t x);
 
+/* ms until the next try; grows, and is random */
+uint64_t agent_backoff(unsigned failures);
+
 /* A key: prefix, kind, name. */
 void agent_key(const agent_t *a, char *key, char kind, const char *name);
 
@@ -125,6 +129,10 @@ bool agent_etcd_away(const agent_t *a);
 
 
 void agent_session_tick(agent_t *a);
+
+/* The list and the watch; part of the above. */
+void agent_watch_tick(agent_t *a);
+
 void agent_session_lost(agent_t *a, const char *why);
 
 /* Our n/ has to say something else. */

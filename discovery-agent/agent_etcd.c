@@ -3,76 +3,19 @@
  */
 
 
-#include "agent_etcd.h"
+#include "agent_etcd_internal.h"
 #include "agent_log.h"
 
-#include <fcntl.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 
-#define AGENT_ETCD_ANSWER_MAX    (64u << 20)
 #define AGENT_ETCD_LINE_MAX      (16u << 20)
-#define AGENT_ETCD_CONNECT       1000       /* ms */
 #define AGENT_ETCD_PENALTY       1000       /* ms, the first one */
 #define AGENT_ETCD_PENALTY_MAX   16000
 #define AGENT_ETCD_CONNECTIONS   32L
-#define AGENT_ETCD_TOKEN_MAX     4096
-
-
-typedef struct agent_call_s  agent_call_t;
-
-struct agent_call_s {
-    agent_call_t       *next;          /* of those that wait for a token */
-    agent_call_t       *sibling;       /* of all */
-    agent_etcd_t       *etcd;
-    CURL               *easy;
-    char               *body;
-    char               *text;          /* what came so far */
-    size_t              len;
-    size_t              size;
-    size_t              max;
-    struct curl_slist  *headers;
-    char                path[64];
-    unsigned            timeout;       /* ms; 0: the watch */
-    unsigned            endpoint;
-    uint64_t            sent;
-    bool                again;         /* with a new token */
-    bool                overflow;
-    agent_answer_pt     handler;
-    agent_line_pt       line;
-    void               *data;
-};
-
-
-typedef struct {
-    uint64_t   bad_until;
-    uint64_t   penalty;
-} agent_endpoint_t;
-
-
-struct agent_etcd_s {
-    const agent_conf_t  *conf;
-    CURLM               *multi;
-    agent_call_t        *calls;
-    agent_call_t        *watch;
-    agent_call_t        *waiting;      /* for a token */
-    bool                 asking;       /* for one */
-    bool                 ending;
-    unsigned             current;
-    agent_endpoint_t     endpoint[AGENT_ENDPOINTS_MAX];
-    uint64_t             answered;
-    char                *token;
-    char                 error[256];
-};
-
-
-static void agent_etcd_authenticate(agent_etcd_t *e);
-static void agent_etcd_token_handler(void *data, int code,
-    const json_t *answer, uint64_t sent);
 
 
 agent_etcd_t *
@@ -102,7 +45,7 @@ agent_etcd_create(const agent_conf_t *conf)
 }
 
 
-static void
+void
 agent_call_free(agent_call_t *call)
 {
     agent_call_t  **p;
@@ -317,7 +260,7 @@ agent_call_tls(CURL *easy, const agent_conf_t *conf)
 }
 
 
-static bool
+bool
 agent_call_start(agent_call_t *call)
 {
     CURL          *easy;
@@ -379,7 +322,7 @@ agent_call_start(agent_call_t *call)
 }
 
 
-static agent_call_t *
+agent_call_t *
 agent_call_create(agent_etcd_t *e, const char *path, json_t *body,
     unsigned timeout)
 {
@@ -518,143 +461,6 @@ agent_etcd_watch_blame(agent_etcd_t *e)
     if (e->watch != NULL) {
         agent_etcd_blame(e, e->watch->endpoint, agent_now());
     }
-}
-
-
-static bool
-agent_etcd_password(const char *path, char *password, size_t size)
-{
-    int      fd;
-    ssize_t  n;
-
-    fd = open(path, O_RDONLY|O_CLOEXEC);
-
-    if (fd == -1) {
-        return false;
-    }
-
-    n = read(fd, password, size - 1);
-    close(fd);
-
-    if (n <= 0) {
-        return false;
-    }
-
-    password[n] = '\0';
-    password[strcspn(password, "\r\n")] = '\0';
-
-    return true;
-}
-
-
-static void
-agent_etcd_token_handler(void *data, int code, const json_t *answer,
-    uint64_t sent)
-{
-    const char    *token;
-    agent_call_t  *call, *next;
-    agent_etcd_t  *e = data;
-
-    (void) sent;
-
-    e->asking = false;
-    token = json_string_value(json_object_get(answer, "token"));
-
-    if (code == AGENT_ETCD_OK && token != NULL
-        && strlen(token) <= AGENT_ETCD_TOKEN_MAX)
-    {
-        free(e->token);
-        e->token = strdup(token);
-    }
-
-    call = e->waiting;
-    e->waiting = NULL;
-
-    for ( /* void */ ; call != NULL; call = next) {
-        next = call->next;
-
-        if (e->token != NULL && agent_call_start(call)) {
-            continue;
-        }
-
-        if (call == e->watch) {
-            e->watch = NULL;
-            call->line(call->data, NULL, 0, "not authenticated");
-
-        } else {
-            call->handler(call->data, code == AGENT_ETCD_OK
-                          ? AGENT_ETCD_TRANSPORT : code, NULL, call->sent);
-        }
-
-        agent_call_free(call);
-    }
-}
-
-
-static void
-agent_etcd_authenticate(agent_etcd_t *e)
-{
-    char           password[256];
-    agent_call_t  *call;
-
-    if (e->asking) {
-        return;
-    }
-
-    if (!agent_etcd_password(e->conf->password_file, password,
-                             sizeof(password)))
-    {
-        snprintf(e->error, sizeof(e->error), "%.200s can't be read",
-                 e->conf->password_file);
-        password[0] = '\0';
-    }
-
-    call = agent_call_create(e, "auth/authenticate",
-                             json_pack("{s:s,s:s}", "name", e->conf->user,
-                                       "password", password),
-                             AGENT_ETCD_CONNECT);
-    sodium_memzero(password, sizeof(password));
-
-    if (call == NULL) {
-        return;
-    }
-
-    call->max = AGENT_ETCD_ANSWER_MAX;
-    call->handler = agent_etcd_token_handler;
-    call->data = e;
-
-    e->asking = agent_call_start(call);
-
-    if (!e->asking) {
-        agent_call_free(call);
-    }
-}
-
-
-/* A token that is no good any more: another one, once. */
-
-static bool
-agent_call_retry(agent_call_t *call, int code)
-{
-    agent_etcd_t  *e = call->etcd;
-
-    if (code != AGENT_ETCD_UNAUTHENTICATED || call->again
-        || e->conf->user[0] == '\0'
-        || call->handler == agent_etcd_token_handler)
-    {
-        return false;
-    }
-
-    call->again = true;
-
-    free(e->token);
-    e->token = NULL;
-
-    call->next = e->waiting;
-    e->waiting = call;
-    agent_etcd_authenticate(e);
-
-    return true;
 }
 
 

@@ -47,6 +47,10 @@ agent_unb64(const json_t *value, size_t *len)
     char    *bin;
     size_t   n;
 
+    if (!json_is_string(value)) {
+        return NULL;
+    }
+
     n = json_string_length(value);
     bin = malloc(n + 1);
 
@@ -156,7 +160,8 @@ agent_kv_read(const json_t *object, agent_kv_t *kv)
 
     kv->key = agent_unb64(json_object_get(object, "key"), &kv->key_len);
 
-    if (kv->key == NULL) {
+    if (kv->key == NULL || kv->key_len == 0) {
+        free(kv->key);
         return false;
     }
 

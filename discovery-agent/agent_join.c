@@ -225,7 +225,7 @@ agent_join_provisional(agent_join_t *j)
         return;
     }
 
-    agent_model_provisional(&a->model, j->guild, node);
+    agent_model_provisional(&a->model, j->guild, node, a->now);
     agent_join_finish(j, VOICE_OK);
 }
 

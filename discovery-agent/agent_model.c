@@ -3,9 +3,7 @@
  */
 
 
-#include "agent_model.h"
-#include "agent_conf.h"
-#include "agent_value.h"
+#include "agent_model_internal.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -111,7 +109,7 @@ agent_model_grow(agent_model_t *m)
 }
 
 
-static agent_guild_t *
+agent_guild_t *
 agent_model_guild_add(agent_model_t *m, uint64_t id)
 {
     agent_guild_t  *guild, **bucket;
@@ -161,7 +159,7 @@ agent_model_forget(agent_model_t *m, agent_guild_t *guild)
 }
 
 
-static void
+void
 agent_guild_touch(agent_model_t *m, agent_guild_t *guild)
 {
     if (!guild->dirty) {
@@ -172,7 +170,7 @@ agent_guild_touch(agent_model_t *m, agent_guild_t *guild)
 }
 
 
-static void
+void
 agent_node_touch(agent_model_t *m, agent_node_t *node)
 {
     if (!node->dirty) {
@@ -254,7 +252,7 @@ agent_model_self(agent_model_t *m)
 
 /* One that guilds are of, or that is registered. */
 
-static agent_node_t *
+agent_node_t *
 agent_model_node_add(agent_model_t *m, const char *name, uint64_t now)
 {
     agent_node_t  *node;
@@ -298,7 +296,7 @@ agent_node_failed(const agent_node_t *node)
 }
 
 
-static void
+void
 agent_node_flags(agent_model_t *m, agent_node_t *node, uint64_t now)
 {
     bool      failed;
@@ -336,7 +334,7 @@ agent_node_flags(agent_model_t *m, agent_node_t *node, uint64_t now)
 }
 
 
-static void
+void
 agent_guild_unlink(agent_guild_t *guild)
 {
     agent_node_t  *node = guild->node;
@@ -356,7 +354,7 @@ agent_guild_unlink(agent_guild_t *guild)
 }
 
 
-static void
+void
 agent_guild_link(agent_guild_t *guild, agent_node_t *node)
 {
     if (guild->node == node) {
@@ -375,411 +373,4 @@ agent_guild_link(agent_guild_t *guild, agent_node_t *node)
     node->first = guild;
     node->guilds++;
     guild->node = node;
-}
-
-
-static bool
-agent_put_node(agent_model_t *m, const char *name, const char *value,
-    uint64_t revision, uint64_t now)
-{
-    uint32_t            said;
-    agent_node_t       *node;
-    voice_node_info_t   info;
-    char                machine[64];
-
-    if (!agent_value_node(value, &info, machine, sizeof(machine), &said)) {
-        return false;
-    }
-
-    node = agent_model_node_add(m, name, now);
-
-    if (node == NULL) {
-        return false;
-    }
-
-    node->seen = m->list;
-
-    if (revision == node->register_rev) {
-        return true;
-    }
-
-    if (strcmp(node->info.boot, info.boot) != 0) {
-        node->reborn = (node->guilds != 0);
-
-        if (node->info.boot[0] != '\0') {
-            node->since = now;         /* its sessions are gone */
-            memset(&node->load, 0, sizeof(node->load));
-        }
-    }
-
-    memcpy(info.name, node->info.name, sizeof(info.name));
-
-    if (info.region[0] == '\0') {
-        memcpy(info.region, m->region, sizeof(info.region));
-    }
-
-    info.flags = node->info.flags;
-    info.revision = revision;
-    node->info = info;
-    memcpy(node->machine, machine, sizeof(node->machine));
-    node->register_rev = revision;
-    node->registered = true;
-    node->vanished = 0;
-    node->dead = false;
-
-    node->said = said;
-    agent_node_flags(m, node, now);
-    agent_node_touch(m, node);
-
-    return true;
-}
-
-
-/* Guilds assigned since the report; exact for all who see the same keys. */
-
-static void
-agent_node_pending(agent_node_t *node)
-{
-    agent_guild_t  *guild;
-
-    node->pending = 0;
-
-    for (guild = node->first; guild != NULL; guild = guild->next) {
-        node->pending += (guild->revision > node->load.applied);
-    }
-}
-
-
-static bool
-agent_put_load(agent_model_t *m, const char *name, const char *value,
-    uint64_t revision, uint64_t now)
-{
-    agent_node_t       *node;
-    voice_node_load_t   load;
-
-    if (!agent_value_load(value, &load)) {
-        return false;
-    }
-
-    node = agent_model_node_add(m, name, now);
-
-    if (node == NULL) {
-        return false;
-    }
-
-    if (revision == node->load_rev) {
-        return true;
-    }
-
-    load.at = now;
-    node->load = load;
-    node->load_rev = revision;
-    agent_node_pending(node);
-    agent_node_touch(m, node);
-
-    return true;
-}
-
-
-static bool
-agent_put_order(agent_model_t *m, const char *name, const char *value,
-    uint64_t revision, uint64_t now)
-{
-    uint32_t        after;
-    agent_node_t   *node;
-    agent_order_t   order;
-
-    if (!agent_value_order(value, &order, &after)) {
-        return false;
-    }
-
-    node = agent_model_node_add(m, name, now);
-
-    if (node == NULL) {
-        return false;
-    }
-
-    node->order = order;
-    node->order_after = after;
-    node->order_rev = revision;
-    agent_node_flags(m, node, now);
-
-    return true;
-}
-
-
-static bool
-agent_put_guild(agent_model_t *m, const char *name, const char *value,
-    uint64_t revision, uint64_t now)
-{
-    char            server[VOICE_CLUSTER_NAME_MAX + 1];
-    char            boot[VOICE_CLUSTER_BOOT_MAX + 1];
-    uint64_t        id;
-    agent_node_t   *node, *was;
-    agent_guild_t  *guild;
-
-    if (!agent_value_id(name, &id) || !agent_value_guild(value, server, boot))
-    {
-        return false;
-    }
-
-    node = agent_model_node_add(m, server, now);
-    guild = agent_model_guild_add(m, id);
-
-    if (node == NULL || guild == NULL) {
-        return false;
-    }
-
-    guild->seen = m->list;
-
-    if (guild->revision == revision && guild->node == node) {
-        return true;
-    }
-
-    /* an old answer may come after a newer event, but a list is the truth */
-
-    if (guild->revision > revision && !guild->provisional && !m->listing) {
-        return true;
-    }
-
-    was = guild->node;
-    agent_guild_link(guild, node);
-
-    guild->revision = revision;
-    guild->provisional = false;
-    guild->orphan = false;
-    guild->busy = 0;
-    memcpy(guild->boot, boot, sizeof(guild->boot));
-
-    if (node->registered && strcmp(boot, node->info.boot) != 0) {
-        node->reborn = true;
-    }
-
-    if (was != node && revision > node->load.applied) {
-        node->pending++;
-    }
-
-    agent_guild_touch(m, guild);
-
-    return true;
-}
-
-
-typedef bool (*agent_put_pt)(agent_model_t *m, const char *name,
-    const char *value, uint64_t revision, uint64_t now);
-
-
-/* kind and name of a key below the prefix; 0: another one */
-
-static char
-agent_model_key(const agent_model_t *m, const char *key, const char **name)
-{
-    size_t  len;
-
-    len = strlen(m->prefix);
-
-    if (strncmp(key, m->prefix, len) != 0 || key[len] == '\0'
-        || key[len + 1] != '/')
-    {
-        return '\0';
-    }
-
-    *name = key + len + 2;
-
-    if (key[len] != 'a' && !agent_name_valid(*name)) {
-        return '\0';
-    }
-
-    return key[len];
-}
-
-
-bool
-agent_model_put(agent_model_t *m, const char *key, const char *value,
-    uint64_t mod_revision, uint64_t now)
-{
-    bool           ok;
-    const char    *name;
-    agent_put_pt   put;
-
-    switch (agent_model_key(m, key, &name)) {
-    case 'n':
-        put = agent_put_node;
-        break;
-    case 'l':
-        put = agent_put_load;
-        break;
-    case 'a':
-        put = agent_put_guild;
-        break;
-    case 'q':
-        put = agent_put_order;
-        break;
-    default:
-        return false;
-    }
-
-    ok = put(m, name, value, mod_revision, now);
-
-    if (!ok) {
-        m->bad_values++;
-    }
-
-    return ok;
-}
-
-
-static void
-agent_node_vanish(agent_model_t *m, agent_node_t *node, uint64_t now)
-{
-    if (!node->registered) {
-        return;
-    }
-
-    node->registered = false;
-    node->register_rev = 0;
-    node->vanished = now;
-    node->said = 0;
-    agent_node_flags(m, node, now);
-    agent_node_touch(m, node);
-}
-
-
-static void
-agent_guild_release(agent_model_t *m, agent_guild_t *guild)
-{
-    agent_guild_unlink(guild);
-
-    guild->provisional = false;
-    guild->orphan = false;
-    guild->busy = 0;
-    agent_guild_touch(m, guild);
-}
-
-
-static void
-agent_order_end(agent_model_t *m, agent_node_t *node, uint64_t now)
-{
-    node->order = AGENT_ORDER_NONE;
-    node->order_rev = 0;
-    agent_node_flags(m, node, now);
-}
-
-
-void
-agent_model_delete(agent_model_t *m, const char *key, uint64_t revision,
-    uint64_t now)
-{
-    char            kind;
-    uint64_t        id;
-    const char     *name;
-    agent_node_t   *node;
-    agent_guild_t  *guild;
-
-    kind = agent_model_key(m, key, &name);
-
-    if (kind == 'a') {
-        guild = agent_value_id(name, &id) ? agent_model_guild(m, id) : NULL;
-
-        if (guild != NULL && guild->node != NULL
-            && guild->revision <= revision)
-        {
-            guild->revision = revision;
-            agent_guild_release(m, guild);
-        }
-
-        return;
-    }
-
-    node = kind == '\0' ? NULL : agent_model_node(m, name);
-
-    if (node == NULL) {
-        return;
-    }
-
-    if (kind == 'n' && node->register_rev <= revision) {
-        agent_node_vanish(m, node, now);
-
-    } else if (kind == 'q' && node->order_rev <= revision) {
-        agent_order_end(m, node, now);
-    }
-}
-
-
-void
-agent_model_list_begin(agent_model_t *m)
-{
-    agent_node_t  *node;
-
-    m->list++;
-    m->listing = true;
-
-    /* an order has no mark of its own: it is there again, or it is not */
-
-    for (node = m->nodes; node != NULL; node = node->next) {
-        node->order_rev = 0;
-    }
-}
-
-
-size_t
-agent_model_list_end(agent_model_t *m, uint64_t revision, uint64_t now)
-{
-    size_t          i, n;
-    agent_node_t   *node;
-    agent_guild_t  *guild;
-
-    n = 0;
-
-    for (node = m->nodes; node != NULL; node = node->next) {
-
-        if (node->registered && node->seen != m->list) {
-            agent_node_vanish(m, node, now);
-            n++;
-        }
-
-        if (node->order != AGENT_ORDER_NONE && node->order_rev == 0) {
-            agent_order_end(m, node, now);
-            n++;
-        }
-    }
-
-    for (i = 0; i < m->buckets; i++) {
-        for (guild = m->hash[i]; guild != NULL; guild = guild->chain) {
-
-            if (guild->node != NULL && !guild->provisional
-                && guild->seen != m->list)
-            {
-                agent_guild_release(m, guild);
-                n++;
-            }
-        }
-    }
-
-    m->listing = false;
-    m->revision = revision;
-
-    return n;
-}
-
-
-void
-agent_model_provisional(agent_model_t *m, uint64_t id, agent_node_t *node)
-{
-    agent_guild_t  *guild;
-
-    guild = agent_model_guild_add(m, id);
-
-    if (guild == NULL || (guild->node != NULL && !guild->provisional)) {
-        return;
-    }
-
-    agent_guild_link(guild, node);
-
-    guild->provisional = true;
-    guild->revision = m->revision;
-    memcpy(guild->boot, node->info.boot, sizeof(guild->boot));
-
-    node->pending++;
-    agent_guild_touch(m, guild);
 }

@@ -89,6 +89,7 @@ struct agent_guild_s {
     agent_node_t       *node;        /* NULL: not assigned (any more) */
     uint64_t            id;
     uint64_t            revision;
+    uint64_t            since;       /* when it came to its node */
     uint64_t            busy;        /* until then a transaction runs */
     char                boot[VOICE_CLUSTER_BOOT_MAX + 1];
     uint32_t            seen;
@@ -162,7 +163,7 @@ size_t agent_model_list_end(agent_model_t *m, uint64_t revision,
 
 /* An assignment made without etcd. */
 void agent_model_provisional(agent_model_t *m, uint64_t guild,
-    agent_node_t *node);
+    agent_node_t *node, uint64_t now);
 
 
 agent_node_t *agent_model_node(agent_model_t *m, const char *name);

@@ -5,7 +5,7 @@
  */
 
 
-#include "agent_model.h"
+#include "agent_model_internal.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -353,12 +353,7 @@ agent_plan_orphans(agent_model_t *m, agent_move_t *move, uint64_t now)
 
         if (!guild->orphan && now - move->from->since >= AGENT_ORPHAN) {
             guild->orphan = true;
-
-            if (!guild->dirty) {
-                guild->dirty = true;
-                guild->dirty_next = m->dirty_guilds;
-                m->dirty_guilds = guild;
-            }
+            agent_guild_touch(m, guild);
         }
     }
 }

@@ -285,6 +285,7 @@ agent_work_empty(agent_t *a)
     for (guild = self->first; guild != NULL; guild = guild->next) {
 
         if (guild->busy <= a->now && !guild->provisional
+            && a->now - guild->since >= a->conf.empty_after
             && voice_cluster_used_at(&a->zone.w, guild->id, &at) == VOICE_OK
             && now >= at + a->conf.empty_after)
         {
@@ -457,7 +458,7 @@ agent_flush_guild(agent_t *a, agent_guild_t *guild)
     as.flags = (guild->provisional ? VOICE_ASSIGNED_PROVISIONAL : 0)
                | (guild->orphan ? VOICE_ASSIGNED_ORPHAN : 0);
 
-    err = voice_cluster_assign(&a->zone.w, &as, agent_zone_now());
+    err = voice_cluster_assign(&a->zone.w, &as);
 
     if (err != VOICE_OK) {
         agent_log(AGENT_LOG_DEBUG, "guild %llu has no place in the cluster "

@@ -19,7 +19,6 @@
 
 
 #define AGENT_MIRROR_PERIOD   10000
-#define AGENT_AWAY            1000     /* ms that etcd may be silent */
 
 
 static const char  agent_usage[] =
@@ -27,39 +26,6 @@ static const char  agent_usage[] =
     "Registers this node in etcd, assigns guilds to nodes, and writes what it\n"
     "knows to the cluster zone of nginx.  SIGHUP reads the file again,\n"
     "SIGTERM takes the node out and ends.\n";
-
-
-uint64_t
-agent_spread(uint64_t x)
-{
-    return x * 4 / 5 + randombytes_uniform((uint32_t) (x * 2 / 5 + 1));
-}
-
-
-void
-agent_key(const agent_t *a, char *key, char kind, const char *name)
-{
-    snprintf(key, AGENT_KEY_MAX, "%s%c/%s", a->conf.prefix, kind, name);
-}
-
-
-/* A third of the lease, so that another endpoint can be asked in time. */
-
-unsigned
-agent_timeout(const agent_t *a)
-{
-    unsigned  ms = a->conf.ttl * 1000 / 3;
-
-    return ms < 500 ? 500 : ms > 2000 ? 2000 : ms;
-}
-
-
-bool
-agent_etcd_away(const agent_t *a)
-{
-    return a->now - agent_etcd_answered(a->etcd)
-           > agent_timeout(a) + AGENT_AWAY;
-}
 
 
 static void

@@ -77,7 +77,7 @@ cluster_assign(voice_cluster_writer_t *w, uint64_t guild, voice_id_t node,
     a.node = node;
     a.revision = revision;
 
-    return voice_cluster_assign(w, &a, 1000);
+    return voice_cluster_assign(w, &a);
 }
 
 

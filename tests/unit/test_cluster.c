@@ -110,6 +110,8 @@ test_assignments(void **state)
     voice_cluster_self_set(&w, a);
     test_err("not ours", voice_cluster_used(&c, 7, 5000), VOICE_E_NOT_FOUND);
     test_err("assign", cluster_assign(&w, 7, a, 12), VOICE_OK);
+    test_err("used at", voice_cluster_used_at(&w, 7, &at), VOICE_OK);
+    test_num("never", at, 0);
     test_err("used", voice_cluster_used(&c, 7, 5000), VOICE_OK);
     test_err("used at", voice_cluster_used_at(&w, 7, &at), VOICE_OK);
     test_num("used at", at, 5000);
@@ -421,6 +423,7 @@ test_requests(void **state)
 
     /* the agent dies with it; the next one gets it */
 
+    free(w.free);
     cluster_open(&w, &c);
     slot = 0;
     test_err("again", voice_cluster_take(&w, &slot, &got, &taken, &at),

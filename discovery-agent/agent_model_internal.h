@@ -1,0 +1,33 @@
+/*
+ * Copyright (C) ngx-voice contributors
+ *
+ * What the parts of the model share: its tables, what keys do to them, what
+ * is planned by them.
+ */
+
+
+#ifndef _AGENT_MODEL_INTERNAL_H_INCLUDED_
+#define _AGENT_MODEL_INTERNAL_H_INCLUDED_
+
+
+#include "agent_model.h"
+
+
+/* The one there is, or a new one; NULL: no memory. */
+agent_node_t *agent_model_node_add(agent_model_t *m, const char *name,
+    uint64_t now);
+agent_guild_t *agent_model_guild_add(agent_model_t *m, uint64_t id);
+
+/* It has changed. */
+void agent_node_touch(agent_model_t *m, agent_node_t *node);
+void agent_guild_touch(agent_model_t *m, agent_guild_t *guild);
+
+/* Flags as they follow from registration, what n/ says, and the order. */
+void agent_node_flags(agent_model_t *m, agent_node_t *node, uint64_t now);
+
+/* To another node's list, or off any. */
+void agent_guild_link(agent_guild_t *guild, agent_node_t *node);
+void agent_guild_unlink(agent_guild_t *guild);
+
+
+#endif /* _AGENT_MODEL_INTERNAL_H_INCLUDED_ */

@@ -1,0 +1,169 @@
+/*
+ * Copyright (C) ngx-voice contributors
+ *
+ * Debian's etcd, one member, in a folder of its own; and its JSON gateway.
+ */
+
+import http from 'node:http';
+import https from 'node:https';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import { freePort } from './net.mjs';
+import { until, within } from './wait.mjs';
+
+
+const b64 = (text) => Buffer.from(text).toString('base64');
+const unb64 = (text) => Buffer.from(text ?? '', 'base64').toString();
+const end = (prefix) => prefix.slice(0, -1)
+    + String.fromCharCode(prefix.charCodeAt(prefix.length - 1) + 1);
+
+
+/* A child that does not outlive this process, however that ends. */
+export function spawnChild(command, args, options) {
+    return spawn('setpriv', ['--pdeathsig', 'KILL', command, ...args],
+        options);
+}
+
+
+export class Etcd {
+    /* tls: { ca, cert, key } of the server; clients need one of the ca */
+    static async start({ tls = null } = {}) {
+        const e = new Etcd();
+
+        e.dir = mkdtempSync(join(tmpdir(), 'etcd-'));
+        e.tls = tls;
+        e.port = await freePort();
+        e.peer = await freePort();
+        await e.run();
+
+        return e;
+    }
+
+    get url() {
+        return `${this.tls ? 'https' : 'http'}://127.0.0.1:${this.port}`;
+    }
+
+    async run() {
+        const peer = `http://127.0.0.1:${this.peer}`;
+        const tls = this.tls ? ['--cert-file', this.tls.cert, '--key-file',
+            this.tls.key, '--trusted-ca-file', this.tls.ca,
+            '--client-cert-auth'] : [];
+
+        this.child = spawnChild('etcd', ['--data-dir', join(this.dir, 'data'),
+            '--listen-client-urls', this.url, '--advertise-client-urls',
+            this.url, '--listen-peer-urls', peer,
+            '--initial-advertise-peer-urls', peer, '--initial-cluster',
+            `default=${peer}`, '--logger', 'zap', '--log-level', 'error',
+            ...tls], { stdio: ['ignore', 'ignore', 'pipe'] });
+        this.log = '';
+        this.child.stderr.on('data', (text) => {
+            this.log += text;
+        });
+        this.ended = once(this.child, 'exit');
+
+        await until('etcd to answer', async () => {
+            if (this.child.exitCode !== null) {
+                throw new Error(`etcd ended:\n${this.log}`);
+            }
+            return this.call('maintenance/status', {}).then(
+                (r) => r.leader, () => false);
+        }, 30000, 50);
+    }
+
+    call(path, body, headers = {}) {
+        return new Promise((resolve, reject) => {
+            const { request } = this.tls ? https : http;
+            const req = request(`${this.url}/v3/${path}`, { method: 'POST',
+                agent: false, timeout: 5000, headers,
+                ...this.tls && { ca: this.tls.caText,
+                    cert: this.tls.clientCert, key: this.tls.clientKey } },
+            (res) => {
+                let text = '';
+
+                res.setEncoding('utf8');
+                res.on('data', (part) => {
+                    text += part;
+                });
+                res.on('end', () => {
+                    try {
+                        const answer = JSON.parse(text);
+
+                        if (res.statusCode === 200) {
+                            resolve(answer);
+                        } else {
+                            reject(new Error(text));
+                        }
+                    } catch (e) {
+                        reject(e);
+                    }
+                });
+            });
+
+            req.on('error', reject);
+            req.on('timeout', () => req.destroy(new Error('timeout')));
+            req.end(JSON.stringify(body));
+        });
+    }
+
+    put(key, value, lease) {
+        return this.call('kv/put', { key: b64(key), value: b64(
+            typeof value === 'string' ? value : JSON.stringify(value)),
+        ...lease && { lease } });
+    }
+
+    async get(key) {
+        const { kvs } = await this.call('kv/range', { key: b64(key) });
+
+        return kvs ? unb64(kvs[0].value) : null;
+    }
+
+    /* [{ key, value, mod, version }] */
+    async list(prefix) {
+        const { kvs = [] } = await this.call('kv/range', { key: b64(prefix),
+            range_end: b64(end(prefix)) });
+
+        return kvs.map((kv) => ({ key: unb64(kv.key),
+            value: unb64(kv.value), mod: Number(kv.mod_revision),
+            version: Number(kv.version) }));
+    }
+
+    delete(prefix, one = false) {
+        return this.call('kv/deleterange', { key: b64(prefix),
+            ...!one && { range_end: b64(end(prefix)) } });
+    }
+
+    /* many keys at once, 100 a transaction */
+    async fill(entries) {
+        for (let i = 0; i < entries.length; i += 100) {
+            await this.call('kv/txn', { success: entries.slice(i, i + 100)
+                .map(([key, value]) => ({ request_put: { key: b64(key),
+                    value: b64(JSON.stringify(value)) } })) });
+        }
+    }
+
+    async compact() {
+        const { header } = await this.call('maintenance/status', {});
+
+        await this.call('kv/compaction', { revision: header.revision,
+            physical: true });
+    }
+
+    signal(name) {
+        process.kill(this.child.pid, name);
+    }
+
+    async kill() {
+        this.child.kill('SIGCONT');
+        this.child.kill('SIGKILL');
+        await within('etcd to end', this.ended);
+    }
+
+    async stop() {
+        await this.kill();
+        rmSync(this.dir, { recursive: true, force: true });
+    }
+}

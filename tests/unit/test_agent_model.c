@@ -1,0 +1,629 @@
+/*
+ * Copyright (C) ngx-voice contributors
+ *
+ * What the agent makes of keys and time, without a network.
+ */
+
+
+#include "test_util.h"
+
+#include "agent_model.h"
+
+#include <stdio.h>
+
+
+#define P  "rv1/eu/"
+
+
+static void
+put(agent_model_t *m, const char *key, const char *value, uint64_t rev,
+    uint64_t now)
+{
+    char  full[64];
+
+    snprintf(full, sizeof(full), P "%s", key);
+
+    if (!agent_model_put(m, full, value, rev, now)) {
+        fail_msg("%s %s", key, value);
+    }
+}
+
+
+static void
+del(agent_model_t *m, const char *key, uint64_t rev, uint64_t now)
+{
+    char  full[64];
+
+    snprintf(full, sizeof(full), P "%s", key);
+    agent_model_delete(m, full, rev, now);
+}
+
+
+static void
+put_node(agent_model_t *m, const char *name, const char *boot,
+    const char *st, uint64_t rev, uint64_t now)
+{
+    char  key[64], value[128];
+
+    snprintf(key, sizeof(key), "n/%s", name);
+    snprintf(value, sizeof(value), "{\"v\":1,\"e\":\"%s\",\"ws\":\"a:1\","
+             "\"cap\":1000,\"st\":\"%s\"}", boot, st);
+    put(m, key, value, rev, now);
+
+    snprintf(key, sizeof(key), "l/%s", name);
+    put(m, key, "{\"u\":0,\"g\":0,\"r\":0}", rev, now);
+}
+
+
+static void
+put_guild(agent_model_t *m, unsigned guild, const char *node,
+    const char *boot, uint64_t rev, uint64_t now)
+{
+    char  key[64], value[128];
+
+    snprintf(key, sizeof(key), "a/%u", guild);
+    snprintf(value, sizeof(value), "{\"s\":\"%s\",\"e\":\"%s\"}", node, boot);
+    put(m, key, value, rev, now);
+}
+
+
+/* n nodes n0.. with the same load, we are n0; guilds guilds on n1 */
+
+static void
+prepare(agent_model_t *m, unsigned nodes, unsigned guilds)
+{
+    char      name[16];
+    unsigned  i;
+
+    assert_true(agent_model_init(m, P, "n0", "eu"));
+
+    for (i = 0; i < nodes; i++) {
+        snprintf(name, sizeof(name), "n%u", i);
+        put_node(m, name, "b", "up", 10 + i, 1000);
+    }
+
+    for (i = 1; i <= guilds; i++) {
+        put_guild(m, i, "n1", "b", 100 + i, 1000);
+    }
+}
+
+
+static size_t
+plan_all(agent_model_t *m, uint64_t now, const char *from)
+{
+    size_t         n, rounds;
+    agent_move_t   move;
+
+    n = 0;
+
+    for (rounds = 0; agent_model_plan(m, now, &move); rounds++) {
+        assert_true(rounds < 1000);
+        assert_true(move.n >= 1 && move.n <= AGENT_BATCH);
+        assert_string_equal(move.from->info.name, from);
+        n += move.n;
+    }
+
+    return n;
+}
+
+
+static void
+test_keys(void **state)
+{
+    agent_model_t   m;
+    agent_guild_t  *g;
+
+    (void) state;
+
+    prepare(&m, 2, 1);
+
+    g = agent_model_guild(&m, 1);
+    assert_non_null(g);
+    assert_string_equal(g->node->info.name, "n1");
+    test_num("guilds", g->node->guilds, 1);
+
+    /* foreign keys, bad names and values: nothing happens */
+
+    assert_false(agent_model_put(&m, "rv2/eu/n/x", "{}", 200, 1));
+    assert_false(agent_model_put(&m, P, "{}", 200, 1));
+    assert_false(agent_model_put(&m, P "n", "{}", 200, 1));
+    assert_false(agent_model_put(&m, P "z/n1", "{}", 200, 1));
+    assert_false(agent_model_put(&m, P "n/A b", "{}", 200, 1));
+    assert_false(agent_model_put(&m, P "n/n1", "{\"v\":2}", 200, 1));
+    assert_false(agent_model_put(&m, P "a/1", "garbage", 200, 1));
+    assert_false(agent_model_put(&m, P "a/0x1", "{\"s\":\"n1\",\"e\":\"b\"}",
+                                 200, 1));
+    agent_model_delete(&m, P "a/zero", 200, 1);
+    agent_model_delete(&m, "x", 200, 1);
+    test_num("counted", m.bad_values, 3);
+    assert_true(agent_model_node(&m, "n1")->registered);
+    assert_string_equal(agent_model_guild(&m, 1)->node->info.name, "n1");
+
+    /* what is late: an older event after a newer answer */
+
+    put_guild(&m, 1, "n0", "b", 300, 1);
+    put_guild(&m, 1, "n1", "b", 250, 1);
+    assert_string_equal(agent_model_guild(&m, 1)->node->info.name, "n0");
+    del(&m, "a/1", 299, 1);
+    assert_non_null(agent_model_guild(&m, 1)->node);
+    del(&m, "a/1", 301, 1);
+    assert_null(agent_model_guild(&m, 1)->node);
+    test_num("none", agent_model_node(&m, "n0")->guilds, 0);
+
+    agent_model_free(&m);
+}
+
+
+static void
+test_death(void **state)
+{
+    agent_move_t   move;
+    agent_model_t  m;
+
+    (void) state;
+
+    prepare(&m, 2, 150);
+
+    agent_model_tick(&m, 1000);
+    test_num("alive", plan_all(&m, 1000, ""), 0);
+
+    del(&m, "n/n1", 500, 2000);
+    agent_model_tick(&m, 2000 + m.grace - 1);
+    test_num("grace", plan_all(&m, 2000 + m.grace - 1, ""), 0);
+
+    agent_model_tick(&m, 2000 + m.grace);
+    assert_true(agent_model_plan(&m, 2000 + m.grace, &move));
+    assert_true(move.from_gone);
+    assert_string_equal(move.to->info.name, "n0");
+    test_num("batch", move.n, AGENT_BATCH);
+    test_num("inflight", move.to->inflight, AGENT_BATCH);
+
+    /* those are busy; the rest comes; then nothing */
+
+    test_num("rest", plan_all(&m, 2000 + m.grace, "n1"), 150 - AGENT_BATCH);
+    test_num("none", plan_all(&m, 2000 + m.grace, "n1"), 0);
+
+    /* it failed: again */
+
+    agent_model_moved(&m, &move);
+    test_num("again", plan_all(&m, 2000 + m.grace, "n1"), AGENT_BATCH);
+
+    agent_model_free(&m);
+}
+
+
+static void
+test_return_in_grace(void **state)
+{
+    agent_move_t   move;
+    agent_model_t  m;
+
+    (void) state;
+
+    /* with the same boot id nothing has happened */
+
+    prepare(&m, 2, 10);
+    del(&m, "n/n1", 500, 2000);
+    put_node(&m, "n1", "b", "up", 501, 2100);
+    agent_model_tick(&m, 9000);
+    test_num("same", plan_all(&m, 9000, ""), 0);
+
+    /* with another one it says so itself, or somebody does after 2 s */
+
+    put_node(&m, "n1", "c", "up", 502, 10000);
+    test_num("its turn", plan_all(&m, 11000, ""), 0);
+    assert_true(agent_model_plan(&m, 12000, &move));
+    assert_true(move.to == move.from && !move.from_gone);
+    test_num("guilds", move.n, 10);
+
+    agent_model_free(&m);
+
+    /* we are the one that is back */
+
+    assert_true(agent_model_init(&m, P, "n0", "eu"));
+    put_guild(&m, 1, "n0", "old", 5, 1000);
+    put_node(&m, "n0", "new", "up", 6, 1000);
+    assert_true(agent_model_plan(&m, 1000, &move));
+    assert_true(move.to == move.from && move.guild[0] == 1);
+    put_guild(&m, 1, "n0", "new", 7, 1000);
+    test_num("done", plan_all(&m, 5000, ""), 0);
+
+    agent_model_free(&m);
+}
+
+
+/* All who live act, each for its own share at once, for others' later. */
+
+static void
+test_ranks(void **state)
+{
+    char           self[8];
+    size_t         at_once, i;
+    agent_model_t  m;
+
+    (void) state;
+
+    at_once = 0;
+
+    for (i = 0; i < 8; i++) {
+        prepare(&m, 9, 500);
+        snprintf(self, sizeof(self), "n%zu", i == 0 ? 0 : i + 1);
+        strcpy(m.self, self);
+
+        del(&m, "n/n1", 900, 2000);
+        agent_model_tick(&m, 3000);
+
+        at_once += plan_all(&m, 3000, "n1");
+        assert_true(plan_all(&m, 3000 + AGENT_RANK_DELAY, "n1") > 0);
+        plan_all(&m, 3000 + AGENT_LAST_DELAY, "n1");
+        agent_model_free(&m);
+    }
+
+    test_num("each guild once", at_once, 500);
+}
+
+
+static void
+test_hold(void **state)
+{
+    char           key[16];
+    unsigned       i;
+    agent_model_t  m;
+
+    (void) state;
+
+    /* 4 of 12 at once */
+
+    prepare(&m, 12, 10);
+
+    for (i = 1; i <= 4; i++) {
+        snprintf(key, sizeof(key), "n/n%u", i);
+        del(&m, key, 500 + i, 2000 + i * 100);
+    }
+
+    agent_model_tick(&m, 3000);
+    assert_true(m.holding);
+    test_num("held", plan_all(&m, 3000, ""), 0);
+    agent_model_tick(&m, 20000);
+    test_num("held", plan_all(&m, 20000, ""), 0);
+
+    /* three are back: the last one is dead */
+
+    for (i = 2; i <= 4; i++) {
+        snprintf(key, sizeof(key), "n%u", i);
+        put_node(&m, key, "b", "up", 600 + i, 21000);
+    }
+
+    agent_model_tick(&m, 21000);
+    assert_false(m.holding);
+    test_num("dead", plan_all(&m, 30000, "n1"), 10);
+    agent_model_free(&m);
+
+    /* or nobody comes back */
+
+    prepare(&m, 12, 10);
+
+    for (i = 1; i <= 4; i++) {
+        snprintf(key, sizeof(key), "n/n%u", i);
+        del(&m, key, 500 + i, 2000);
+    }
+
+    agent_model_tick(&m, 2500);
+    agent_model_tick(&m, 2500 + AGENT_HOLD_MAX - 1);
+    test_num("held", plan_all(&m, 2500 + AGENT_HOLD_MAX - 1, ""), 0);
+    agent_model_tick(&m, 2500 + AGENT_HOLD_MAX);
+    assert_true(agent_model_node(&m, "n1")->dead);
+    agent_model_free(&m);
+
+    /* two of three are no mass */
+
+    prepare(&m, 3, 10);
+    del(&m, "n/n1", 500, 2000);
+    del(&m, "n/n2", 501, 2000);
+    agent_model_tick(&m, 2500);
+    assert_false(m.holding);
+    test_num("moved", plan_all(&m, 2500 + AGENT_LAST_DELAY, "n1"), 10);
+    agent_model_free(&m);
+}
+
+
+static void
+test_orders(void **state)
+{
+    agent_node_t   *node;
+    agent_move_t    move;
+    agent_model_t   m;
+
+    (void) state;
+
+    prepare(&m, 2, 10);
+    node = agent_model_node(&m, "n1");
+
+    put(&m, "q/n1", "{\"m\":\"evict\"}", 500, 2000);
+    assert_false(agent_node_open(node));
+    assert_true(agent_model_plan(&m, 2000 + AGENT_LAST_DELAY, &move));
+    assert_false(move.from_gone);
+    test_num("all", move.n, 10);
+    agent_model_moved(&m, &move);
+
+    del(&m, "q/n1", 501, 3000);
+    assert_true(agent_node_open(node));
+    test_num("none", plan_all(&m, 9000, ""), 0);
+
+    /* a drain is the node's own business */
+
+    put(&m, "q/n1", "{\"m\":\"drain\",\"after\":0}", 502, 10000);
+    assert_false(agent_node_open(node));
+    test_num("not ours", plan_all(&m, 60000, ""), 0);
+
+    strcpy(m.self, "n1");
+    m.drain_rate = 2;
+    test_num("no slot", plan_all(&m, 60000, ""), 0);
+    m.drain_slot = true;
+    plan_all(&m, 60000, "n1");
+    test_num("pace", plan_all(&m, 61000, "n1"), 2);
+    test_num("pace", plan_all(&m, 61100, "n1"), 0);
+
+    /* one that says of itself that it is down */
+
+    strcpy(m.self, "n0");
+    del(&m, "q/n1", 503, 62000);
+    put_node(&m, "n1", "b", "down", 504, 63000);
+    assert_true(agent_model_plan(&m, 63000 + AGENT_LAST_DELAY, &move));
+    assert_false(move.from_gone);
+
+    agent_model_free(&m);
+}
+
+
+/* Nowhere to go: after a second clients are told so. */
+
+static void
+test_orphans(void **state)
+{
+    agent_guild_t  *g;
+    agent_model_t   m;
+
+    (void) state;
+
+    prepare(&m, 2, 1);
+    put(&m, "q/n0", "{\"m\":\"drain\"}", 500, 1000);
+    del(&m, "n/n1", 501, 2000);
+    agent_model_tick(&m, 2500);
+    g = agent_model_guild(&m, 1);
+
+    test_num("none", plan_all(&m, 2500 + AGENT_LAST_DELAY, ""), 0);
+    assert_true(g->orphan);
+
+    del(&m, "q/n0", 502, 6000);
+    test_num("now", plan_all(&m, 6000, "n1"), 1);
+    put_guild(&m, 1, "n0", "b", 600, 6000);
+    assert_false(g->orphan);
+
+    agent_model_free(&m);
+}
+
+
+static void
+test_choice(void **state)
+{
+    agent_node_t   *node;
+    agent_model_t   m;
+
+    (void) state;
+
+    prepare(&m, 3, 0);
+    put(&m, "l/n0", "{\"u\":500,\"g\":0,\"r\":0}", 50, 1000);
+    put(&m, "l/n1", "{\"u\":100,\"g\":0,\"r\":0}", 51, 1000);
+    put(&m, "l/n2", "{\"u\":150,\"g\":0,\"r\":0}", 52, 1000);
+
+    test_err("least", agent_model_choose(&m, "", NULL, 1500, &node),
+             VOICE_OK);
+    assert_string_equal(node->info.name, "n1");
+
+    /* what is on its way there, by us or by others */
+
+    node->inflight = 20;
+    test_err("inflight", agent_model_choose(&m, "", NULL, 1500, &node),
+             VOICE_OK);
+    assert_string_equal(node->info.name, "n2");
+    test_err("except", agent_model_choose(&m, "", node, 1500, &node),
+             VOICE_OK);
+    assert_string_equal(node->info.name, "n1");
+    node->inflight = 0;
+
+    for (unsigned i = 1; i <= 20; i++) {
+        put_guild(&m, i, "n1", "b", 100 + i, 1000);
+    }
+
+    test_num("pending", agent_model_node(&m, "n1")->pending, 20);
+    test_err("pending", agent_model_choose(&m, "", NULL, 1500, &node),
+             VOICE_OK);
+    assert_string_equal(node->info.name, "n2");
+
+    put(&m, "l/n1", "{\"u\":100,\"g\":20,\"r\":110}", 130, 1500);
+    test_num("reported", agent_model_node(&m, "n1")->pending, 10);
+
+    test_err("region", agent_model_choose(&m, "us", NULL, 1500, &node),
+             VOICE_E_NOT_FOUND);
+    assert_null(agent_model_rendezvous(&m, 7, "us"));
+    assert_non_null(agent_model_rendezvous(&m, 7, ""));
+
+    agent_model_free(&m);
+}
+
+
+static void
+test_provisional(void **state)
+{
+    agent_guild_t  *g;
+    agent_model_t   m;
+
+    (void) state;
+
+    prepare(&m, 2, 0);
+    m.revision = 77;
+
+    agent_model_provisional(&m, 9, agent_model_node(&m, "n1"), 1000);
+    g = agent_model_guild(&m, 9);
+    assert_true(g->provisional && g->revision == 77);
+
+    /* a list that doesn't know of it leaves it; etcd's word ends it */
+
+    agent_model_list_begin(&m);
+    put_node(&m, "n0", "b", "up", 10, 2000);
+    put_node(&m, "n1", "b", "up", 11, 2000);
+    test_num("gone", agent_model_list_end(&m, 80, 2000), 0);
+    assert_true(g->node != NULL);
+
+    put_guild(&m, 9, "n0", "b", 60, 2000);
+    assert_false(g->provisional);
+    assert_string_equal(g->node->info.name, "n0");
+
+    agent_model_free(&m);
+}
+
+
+/*
+ * A list after any changes that were not told leads to the same as the
+ * changes themselves.
+ */
+
+static void
+test_list_equals_events(void **state)
+{
+    char            key[32], name[16];
+    int             round;
+    unsigned        i, guild;
+    uint64_t        x, rev;
+    agent_model_t   told, listed;
+    agent_guild_t  *a, *b;
+    struct {
+        unsigned    node;          /* + 1; 0: none */
+        uint64_t    rev;
+    } truth[64];
+
+    (void) state;
+
+    prepare(&told, 6, 0);
+    prepare(&listed, 6, 0);
+    memset(truth, 0, sizeof(truth));
+    x = 1;
+    rev = 100;
+
+    for (round = 0; round < 100; round++) {
+
+        for (i = 0; i < 40; i++) {
+            x = x * 6364136223846793005ull + 1442695040888963407ull;
+            guild = 1 + (x >> 33) % 63;
+            rev++;
+
+            if ((x >> 50) % 3 == 0) {
+                snprintf(key, sizeof(key), "a/%u", guild);
+                del(&told, key, rev, 1000);
+                truth[guild].node = 0;
+
+            } else {
+                truth[guild].node = 1 + (x >> 40) % 6;
+                truth[guild].rev = rev;
+                snprintf(name, sizeof(name), "n%u", truth[guild].node - 1);
+                put_guild(&told, guild, name, "b", rev, 1000);
+            }
+        }
+
+        agent_model_list_begin(&listed);
+
+        for (i = 0; i < 6; i++) {
+            snprintf(name, sizeof(name), "n%u", i);
+            put_node(&listed, name, "b", "up", 10 + i, 1000);
+        }
+
+        for (guild = 1; guild < 64; guild++) {
+            if (truth[guild].node != 0) {
+                snprintf(name, sizeof(name), "n%u", truth[guild].node - 1);
+                put_guild(&listed, guild, name, "b", truth[guild].rev, 1000);
+            }
+        }
+
+        agent_model_list_end(&listed, rev, 1000);
+
+        for (guild = 1; guild < 64; guild++) {
+            a = agent_model_guild(&told, guild);
+            b = agent_model_guild(&listed, guild);
+
+            assert_true((a != NULL && a->node != NULL)
+                        == (b != NULL && b->node != NULL));
+
+            if (a != NULL && a->node != NULL) {
+                assert_string_equal(a->node->info.name, b->node->info.name);
+                assert_true(a->revision == b->revision);
+            }
+        }
+    }
+
+    /* a node that vanished while nobody watched has died as any other */
+
+    agent_model_list_begin(&listed);
+    put_node(&listed, "n0", "b", "up", 10, 5000);
+    assert_true(agent_model_list_end(&listed, rev, 5000) >= 5);
+    assert_false(agent_model_node(&listed, "n3")->registered);
+
+    agent_model_free(&told);
+    agent_model_free(&listed);
+}
+
+
+static void
+test_many_guilds(void **state)
+{
+    unsigned        i, n;
+    agent_model_t   m;
+    agent_guild_t  *g;
+
+    (void) state;
+
+    prepare(&m, 2, 20000);
+    test_num("guilds", m.guilds, 20000);
+    assert_true(m.buckets > 1024);
+
+    for (n = 0; (g = agent_model_dirty_guild(&m)) != NULL; n++) {
+        /* void */
+    }
+
+    test_num("dirty", n, 20000);
+
+    for (i = 1; i <= 20000; i++) {
+        char  key[16];
+
+        snprintf(key, sizeof(key), "a/%u", i);
+        del(&m, key, 100000 + i, 2000);
+    }
+
+    while ((g = agent_model_dirty_guild(&m)) != NULL) {
+        agent_model_forget(&m, g);
+    }
+
+    test_num("guilds", m.guilds, 0);
+    agent_model_free(&m);
+}
+
+
+int
+main(void)
+{
+    const struct CMUnitTest  tests[] = {
+        cmocka_unit_test(test_keys),
+        cmocka_unit_test(test_death),
+        cmocka_unit_test(test_return_in_grace),
+        cmocka_unit_test(test_ranks),
+        cmocka_unit_test(test_hold),
+        cmocka_unit_test(test_orders),
+        cmocka_unit_test(test_orphans),
+        cmocka_unit_test(test_choice),
+        cmocka_unit_test(test_provisional),
+        cmocka_unit_test(test_list_equals_events),
+        cmocka_unit_test(test_many_guilds),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
