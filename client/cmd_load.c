@@ -74,6 +74,9 @@ static const char  vc_load_notes[] =
     "join\n"
     "  foreign           packets that came from outside of the room\n"
     "  reconnects        websockets lost and resumed\n"
+    "  gap_ms            longest time between two packets of a stream at a "
+    "receiver\n"
+    "  nonces nonces_reused   with --nonces\n"
     "  modes             with --mode mix: the same for receivers of each "
     "mode\n\n"
     "Succeeds if all joined and stayed, and nothing was lost (see "
@@ -120,6 +123,9 @@ vc_cmd_load(int argc, char **argv)
           1, 100000 },
         { "allow-loss", VC_OPT_REAL, &o.allow_loss, "PERCENT", "of expected "
           "packets, default 0", 0, 100 },
+        { "nonces", VC_OPT_FLAG, &o.nonces, NULL, "keep all nonces that the "
+          "server uses, 32 bytes of memory\neach, and look for any that it "
+          "uses twice with a key", 0, 0 },
         { "json", VC_OPT_FLAG, &o.json, NULL, "statistics as one line of "
           "JSON", 0, 0 },
         { "verbose", VC_OPT_FLAG, &o.verbose, NULL, "say on standard error "
@@ -503,6 +509,15 @@ vc_load_verdict(const vc_load_run_t *run, const vc_load_sum_t *all)
         code = VC_EXIT_FAILED;
     }
 
+    if (all->nonces_reused != 0 || all->nonces_failed) {
+        vc_complain(VC_LOAD_NAME, "%" PRIu64 " of %" PRIu64 " nonces were "
+                    "used twice with a key, expected none%s",
+                    all->nonces_reused, all->nonces,
+                    all->nonces_failed ? "; there was no memory to keep all "
+                                         "of them" : "");
+        code = VC_EXIT_FAILED;
+    }
+
     if (all->unsent != 0) {
         vc_complain(VC_LOAD_NAME, "%" PRIu64 " packets could not be sent: the "
                     "system took them not", all->unsent);
@@ -548,6 +563,12 @@ vc_load_json(const vc_load_options_t *o, const vc_load_sum_t *sum,
            all->participants != 0 ? all->handshake_bytes / all->participants
                                   : 0,
            all->foreign, all->reconnects);
+    printf(",\"gap_ms\":%.3f", (double) all->gap / 1e6);
+
+    if (o->nonces) {
+        printf(",\"nonces\":%" PRIu64 ",\"nonces_reused\":%" PRIu64,
+               all->nonces, all->nonces_reused);
+    }
 
     if (o->mode == VC_MODE_MIX) {
         printf(",\"modes\":{");
@@ -589,6 +610,11 @@ vc_load_text(const vc_load_options_t *o, const vc_load_sum_t *sum,
            ", reordered %" PRIu64 ", undecryptable %" PRIu64 ", foreign %"
            PRIu64 "\n", s->received, s->expected - s->received, s->duplicated,
            s->reordered, s->undecryptable, s->foreign);
+
+    if (o->nonces) {
+        printf("nonces        %" PRIu64 ", used twice %" PRIu64 "\n",
+               s->nonces, s->nonces_reused);
+    }
 
     for (i = VC_LOAD_MODES; i >= 0; i--) {
         h = &sum[i].latency;

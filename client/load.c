@@ -79,8 +79,9 @@ vc_worker_init(vc_worker_t *w, vc_load_t *load, uint32_t number)
         m->worker = w;
         m->index = room * o->participants + place;
         m->streams = calloc(o->talkers + 1, sizeof(vc_stream_t));
+        m->heard = calloc(o->talkers + 1, sizeof(uint64_t));
 
-        if (m->streams == NULL) {
+        if (m->streams == NULL || m->heard == NULL) {
             return false;
         }
     }
@@ -96,7 +97,9 @@ vc_worker_free(vc_worker_t *w)
 
     for (i = 0; w->members != NULL && i < w->n; i++) {
         vc_client_free(&w->members[i].client);
+        vc_nonces_free(&w->members[i].nonces);
         free(w->members[i].streams);
+        free(w->members[i].heard);
     }
 
     free(w->members);
@@ -209,6 +212,7 @@ vc_member_join(vc_member_t *m)
     conf.version = (int) o->conn.version;
     conf.mode = o->mode;
     conf.mix = m->index % o->participants;
+    conf.nonces = o->nonces ? &m->nonces : NULL;
     snprintf(conf.session_id, sizeof(conf.session_id), "load%08x-%u",
              load->run, m->index);
 
@@ -386,6 +390,12 @@ vc_member_media(void *data, const vc_media_t *media)
         vc_histogram_add(&w->latency[m->client.mode],
                          media->now > stamp.time
                          ? (media->now - stamp.time) / 1000 : 0);
+
+        if (m->heard[place] != 0 && media->now - m->heard[place] > m->gap) {
+            m->gap = media->now - m->heard[place];
+        }
+
+        m->heard[place] = media->now;
     }
 }
 
@@ -479,6 +489,10 @@ vc_load_room(const vc_load_options_t *o, const vc_member_t *room,
         sum->foreign += m->foreign;
         sum->reconnects += m->client.stats.reconnects;
         sum->handshake_bytes += m->client.stats.handshake_bytes;
+        sum->gap = m->gap > sum->gap ? m->gap : sum->gap;
+        sum->nonces += m->nonces.seen;
+        sum->nonces_reused += m->nonces.reused;
+        sum->nonces_failed |= m->nonces.failed;
 
         for (k = 0; k < o->talkers; k++) {
             sum->received += m->streams[k].received;
@@ -524,6 +538,10 @@ vc_load_sums(const vc_load_t *load, const vc_worker_t *workers,
         all->foreign += sum[mode].foreign;
         all->reconnects += sum[mode].reconnects;
         all->handshake_bytes += sum[mode].handshake_bytes;
+        all->gap = sum[mode].gap > all->gap ? sum[mode].gap : all->gap;
+        all->nonces += sum[mode].nonces;
+        all->nonces_reused += sum[mode].nonces_reused;
+        all->nonces_failed |= sum[mode].nonces_failed;
         vc_histogram_merge(&all->latency, &sum[mode].latency);
     }
 }

@@ -37,6 +37,7 @@ typedef struct {
     int               mode;
     uint64_t          milliseconds;
     double            allow_loss;     /* percent */
+    bool              nonces;         /* look for any used twice */
     bool              json;
     bool              verbose;
 } vc_load_options_t;
@@ -79,6 +80,9 @@ typedef struct {
     bool            joined;             /* at the start of talking */
     bool            over;
     vc_stream_t    *streams;            /* one for each talker of the room */
+    uint64_t       *heard;              /* when each of them was, ns */
+    uint64_t        gap;                /* longest one in a stream, ns */
+    vc_nonces_t     nonces;
     uint32_t        seq;
     uint64_t        sent;
     uint64_t        foreign;            /* packets of nobody in this room */
@@ -134,6 +138,10 @@ typedef struct {
     uint64_t         foreign;
     uint64_t         reconnects;
     uint64_t         handshake_bytes;
+    uint64_t         gap;               /* the longest one, ns */
+    uint64_t         nonces;            /* seen */
+    uint64_t         nonces_reused;
+    bool             nonces_failed;
     vc_histogram_t   latency;
 } vc_load_sum_t;
 

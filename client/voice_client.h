@@ -12,6 +12,7 @@
 
 
 #include "loop.h"
+#include "nonces.h"
 #include "server.h"
 #include "websocket.h"
 
@@ -38,6 +39,8 @@ typedef struct {
     int                 mode;              /* voice_mode_t or VC_MODE_* */
     unsigned            mix;               /* taken modulo their number */
     bool                reports;           /* send RTCP sender reports */
+    vc_nonces_t        *nonces;            /* gets those that the server uses,
+                                              or NULL */
 } vc_client_conf_t;
 
 

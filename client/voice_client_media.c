@@ -46,8 +46,11 @@ static void vc_udp_rtp(vc_client_t *c, uint8_t *pkt, size_t len,
     uint64_t now);
 static void vc_udp_rtcp(vc_client_t *c, uint8_t *pkt, size_t len,
     uint64_t now);
-static voice_err_t vc_udp_open_with(vc_client_t *c, uint8_t *pkt, size_t len,
+static voice_err_t vc_udp_open(vc_client_t *c, uint8_t *pkt, size_t len,
     bool rtcp, size_t *plain_len, uint64_t now);
+static voice_err_t vc_udp_open_with(vc_client_t *c,
+    const voice_crypto_key_t *key, uint8_t *pkt, size_t len, bool rtcp,
+    size_t *plain_len);
 static bool vc_udp_write(vc_client_t *c, const uint8_t *pkt, size_t len);
 static void vc_udp_report(vc_client_t *c);
 static void vc_udp_nonce(vc_client_t *c, uint8_t out[VOICE_NONCE4_LEN]);
@@ -387,7 +390,7 @@ vc_udp_rtp(vc_client_t *c, uint8_t *pkt, size_t len, uint64_t now)
         return;
     }
 
-    if (vc_udp_open_with(c, pkt, len, false, &plain_len, now) != VOICE_OK
+    if (vc_udp_open(c, pkt, len, false, &plain_len, now) != VOICE_OK
         || voice_rtp_parse(pkt, plain_len, &media.rtp) != VOICE_OK
         || voice_rtp_split(&media.rtp, pkt, plain_len, &body) != VOICE_OK)
     {
@@ -406,20 +409,42 @@ vc_udp_rtp(vc_client_t *c, uint8_t *pkt, size_t len, uint64_t now)
 
 
 static voice_err_t
-vc_udp_open_with(vc_client_t *c, uint8_t *pkt, size_t len, bool rtcp,
+vc_udp_open(vc_client_t *c, uint8_t *pkt, size_t len, bool rtcp,
     size_t *plain_len, uint64_t now)
 {
     voice_err_t  err;
 
-    err = rtcp ? voice_crypto_open_rtcp(&c->key, pkt, len, plain_len)
-               : voice_crypto_open_rtp(&c->key, pkt, len, plain_len);
+    err = vc_udp_open_with(c, &c->key, pkt, len, rtcp, plain_len);
 
     if (err == VOICE_OK || now >= c->old_until) {
         return err;
     }
 
-    return rtcp ? voice_crypto_open_rtcp(&c->old_key, pkt, len, plain_len)
-                : voice_crypto_open_rtp(&c->old_key, pkt, len, plain_len);
+    return vc_udp_open_with(c, &c->old_key, pkt, len, rtcp, plain_len);
+}
+
+
+static voice_err_t
+vc_udp_open_with(vc_client_t *c, const voice_crypto_key_t *key, uint8_t *pkt,
+    size_t len, bool rtcp, size_t *plain_len)
+{
+    uint8_t       sealed[VC_UDP_PACKET];
+    voice_err_t   err;
+    vc_nonces_t  *nonces = c->conf.nonces;
+
+    if (nonces != NULL) {
+        memcpy(sealed, pkt, len);
+    }
+
+    err = rtcp ? voice_crypto_open_rtcp(key, pkt, len, plain_len)
+               : voice_crypto_open_rtp(key, pkt, len, plain_len);
+
+    if (err == VOICE_OK && nonces != NULL) {
+        vc_nonces_add(nonces, key, sealed, len, rtcp ? VOICE_RTCP_HEADER_LEN
+                                                     : VOICE_RTP_HEADER_LEN);
+    }
+
+    return err;
 }
 
 
@@ -438,7 +463,7 @@ vc_udp_rtcp(vc_client_t *c, uint8_t *pkt, size_t len, uint64_t now)
         return;
     }
 
-    if (vc_udp_open_with(c, pkt, len, true, &plain_len, now) != VOICE_OK) {
+    if (vc_udp_open(c, pkt, len, true, &plain_len, now) != VOICE_OK) {
         c->stats.undecryptable++;
         return;
     }

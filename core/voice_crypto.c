@@ -176,6 +176,13 @@ voice_mode_nonce_is_header(voice_mode_t mode)
 }
 
 
+size_t
+voice_mode_nonce_len(voice_mode_t mode)
+{
+    return voice_crypto_modes[mode].trailer;
+}
+
+
 void
 voice_crypto_key_init(voice_crypto_key_t *key, voice_mode_t mode,
     const uint8_t secret[VOICE_KEY_LEN])

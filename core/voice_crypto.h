@@ -152,6 +152,9 @@ voice_err_t voice_mode_parse(const char *name, size_t len, voice_mode_t *mode);
  */
 bool voice_mode_nonce_is_header(voice_mode_t mode);
 
+/* Bytes of it that end a packet: 4, 24, or 0 where the header is the nonce. */
+size_t voice_mode_nonce_len(voice_mode_t mode);
+
 void voice_crypto_key_init(voice_crypto_key_t *key, voice_mode_t mode,
     const uint8_t secret[VOICE_KEY_LEN]);
 void voice_crypto_key_wipe(voice_crypto_key_t *key);

@@ -49,6 +49,7 @@
     X(DROP_LIMITED, "dropped", "reason", "limited")                           \
     X(DROP_BUSY, "dropped", "reason", "busy")                                 \
     X(DROP_HELD, "dropped", "reason", "held")                                 \
+    X(DUE, "due_packets", NULL, NULL)                                         \
     X(SKIP_UNANNOUNCED, "skipped", "reason", "unannounced")                   \
     X(SKIP_NONCE, "skipped", "reason", "nonce")                               \
     X(SKIP_SOCKET, "skipped", "reason", "socket")                             \

@@ -50,6 +50,7 @@ static const ngx_http_voice_help_t  ngx_http_voice_helps[] = {
     { "tx_bytes", "Bytes of the datagrams sent." },
     { "control", "Datagrams received that are no speech." },
     { "dropped", "Datagrams received and not routed, by reason." },
+    { "due_packets", "Packets due to receivers: each is sent or skipped." },
     { "skipped", "Packets due to a receiver and not sent, by reason." },
     { "sealed", "Packets encrypted, by mode." },
     { "silence_packets", "Silence sent where a stream was cut." },

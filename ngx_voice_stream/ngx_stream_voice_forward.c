@@ -190,11 +190,13 @@ ngx_voice_forward_mode(ngx_voice_relay_t *r, ngx_voice_fanout_t *f,
 {
     uint32_t             i;
     ngx_int_t            slot;
-    ngx_uint_t           k, due;
+    ngx_uint_t           k, due, all, unannounced;
     ngx_voice_chunk_t    c;
     ngx_voice_target_t  *t;
 
     c.n = 0;
+    all = 0;
+    unannounced = 0;
 
     for (i = from; i < f->end[mode]; i++) {
         t = &f->target[i];
@@ -205,13 +207,15 @@ ngx_voice_forward_mode(ngx_voice_relay_t *r, ngx_voice_fanout_t *f,
                 due++;
 
             } else if (pkt[k]->sender != t->index) {
-                ngx_voice_count(r, SKIP_UNANNOUNCED);
+                unannounced++;
             }
         }
 
         if (due == 0) {
             continue;
         }
+
+        all += due;
 
         if (t->socket == NULL) {
             ngx_voice_count_n(r, SKIP_SOCKET, due);
@@ -238,6 +242,9 @@ ngx_voice_forward_mode(ngx_voice_relay_t *r, ngx_voice_fanout_t *f,
     }
 
     ngx_voice_forward_chunk(r, f, mode, &c, pkt, n);
+
+    ngx_voice_count_n(r, DUE, all + unannounced);
+    ngx_voice_count_n(r, SKIP_UNANNOUNCED, unannounced);
 }
 
 
