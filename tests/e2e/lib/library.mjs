@@ -138,6 +138,12 @@ export class Library {
             stream.on('data', (text) => this.log.push(text.trimEnd()));
         }
         this.child.on('message', (m) => this.onMessage(m));
+        /* a test that failed must not wait for it */
+        this.child.unref();
+        this.child.channel?.unref();
+        for (const stream of [this.child.stdout, this.child.stderr]) {
+            stream.unref();
+        }
         nginx.clients?.add(this);
         this.exited = new Promise((resolve) => {
             this.child.once('exit', (code, signal) => {

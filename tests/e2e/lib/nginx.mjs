@@ -34,20 +34,25 @@ const MODULES = process.env.NGINX_MODULES_DIR ?? '/usr/lib/nginx/modules';
 const MODULE = process.env.NGX_VOICE_MODULE
     ?? join(BUILD, 'ngx_voice_module.so');
 
+/* the one of tests/build-nginx-asan, which is slow and takes much memory */
+export const SANITIZED = NGINX.includes('nginx-asan');
+
 const SANITIZER = /(Address|Leak|UndefinedBehavior)Sanitizer|runtime error:/;
 const ALARM = /\[(alert|emerg)\]/;
 
 
-function certificate(dir) {
-    const cert = join(dir, 'cert.pem');
+const NEW_KEY = ['req', '-x509', '-newkey', 'ec', '-pkeyopt',
+    'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2'];
 
-    execFileSync('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt',
-        'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2', '-subj',
-        '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost,'
-        + 'IP:127.0.0.1,IP:127.0.0.2,IP:127.0.0.3,IP:::1', '-keyout',
-        join(dir, 'cert.key'), '-out', cert], { stdio: 'ignore' });
 
-    return cert;
+/* Makes an authority of the test's own; gives its certificate. */
+function authority(dir) {
+    const ca = join(dir, 'ca.pem');
+
+    execFileSync('openssl', [...NEW_KEY, '-subj', '/CN=test', '-keyout',
+        join(dir, 'ca.key'), '-out', ca], { stdio: 'ignore' });
+
+    return ca;
 }
 
 
@@ -120,7 +125,10 @@ export class Nginx {
         this.http ??= await freePort();
         this.https ??= await freePort();
         this.ports ??= [];
-        this.cert ??= certificate(this.dir);
+        if (!this.cert) {
+            this.cert = authority(this.dir);      /* what clients trust */
+            this.certify();
+        }
         this.relays = options.relays ?? [{ listen: '127.0.0.1' }];
         for (let i = this.ports.length; i < this.relays.length; i++) {
             this.ports.push(await freePort());
@@ -142,6 +150,16 @@ export class Nginx {
 
     get port() {
         return this.ports[0];
+    }
+
+    /* A certificate for the server, the first one or a new one. */
+    certify() {
+        execFileSync('openssl', [...NEW_KEY, '-subj', '/CN=localhost',
+            '-addext', 'subjectAltName=DNS:localhost,'
+            + 'IP:127.0.0.1,IP:127.0.0.2,IP:127.0.0.3,IP:::1', '-addext',
+            'basicConstraints=critical,CA:FALSE', '-CA', this.cert, '-CAkey',
+            join(this.dir, 'ca.key'), '-keyout', join(this.dir, 'cert.key'),
+            '-out', join(this.dir, 'cert.pem')], { stdio: 'ignore' });
     }
 
     get ca() {
@@ -213,8 +231,12 @@ ${this.relays.map((r, i) => `\
 `;
     }
 
-    async test() {
-        const args = ['-t', '-p', this.dir, '-e', this.log, '-c', this.conf];
+    test() {
+        return this.run('-t');
+    }
+
+    async run(...args) {
+        args.push('-p', this.dir, '-e', this.log, '-c', this.conf);
 
         try {
             const { stderr } = await promisify(execFile)(NGINX, args);
@@ -246,6 +268,10 @@ ${this.relays.map((r, i) => `\
 
         child.once('exit', (code, signal) => ended({ code, signal }));
         child.once('error', (e) => ended({ code: e.message }));
+
+        /* a test that failed, or was not picked, must not wait for it */
+        this.child.unref();
+        this.child.stderr.unref();
 
         await until('nginx to answer', async () => {
             if (this.exit && (!this.options.daemon || this.exit.code !== 0)) {
@@ -301,6 +327,14 @@ ${this.relays.map((r, i) => `\
         await until('nginx to be dead', () => !pids.some(isRunning));
     }
 
+    /* Ends it as an init system does; the files stay. */
+    async quit() {
+        const pids = [this.pid, ...this.workers()];
+
+        this.signal('SIGTERM');
+        await until('nginx to end', () => !pids.some(isRunning), 15000);
+    }
+
     /* as an operator does: nginx -s reload, stop, quit */
     async command(name) {
         await promisify(execFile)(NGINX, ['-s', name, '-p', this.dir, '-e',
@@ -313,14 +347,16 @@ ${this.relays.map((r, i) => `\
         this.options = options;
         await this.configure(options);
         await this.command('reload');
-
-        /* old ones live on for their websockets, but accept nothing new */
         await until('new workers after a reload', () =>
             this.workers().filter((p) => !before.includes(p)).length
                 === (options.workers ?? 1)
-            && before.every((p) => this.logLines(new RegExp(
-                ` ${p}#${p}: gracefully shutting down`)).length > 0)
-            && this.responds(), 10000);
+            && this.retired(before) && this.responds(), 10000);
+    }
+
+    /* Old ones live on for their websockets, but accept nothing new. */
+    retired(pids) {
+        return pids.every((p) => this.logLines(new RegExp(
+            ` ${p}#${p}: gracefully shutting down`)).length > 0);
     }
 
     token(claims, options) {
@@ -455,7 +491,7 @@ ${this.relays.map((r, i) => `\
 }
 
 
-function children(pid) {
+export function children(pid) {
     try {
         return readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8')
             .split(' ').filter(Boolean).map(Number);
