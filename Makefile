@@ -113,18 +113,23 @@ $(1)/libcore.a: $(CORE_SRCS:%.c=$(1)/obj/%.o) core
 	$$(call say,AR   $$@)
 	$$(Q)ar rcs $$@ $$(filter %.o,$$^)
 
+# the agent without its main.c: voicectl speaks to etcd by it as well
+$(1)/libagent.a: discovery-agent \
+        $(patsubst %.c,$(1)/obj/%.o,$(filter-out %/main.c,$(AGENT_SRCS)))
+	@rm -f $$@
+	$$(call say,AR   $$@)
+	$$(Q)ar rcs $$@ $$(filter %.o,$$^)
+
 $(1)/test_client_%: $(1)/obj/tests/unit/test_client_%.o \
         $(UNIT_HELP:%.c=$(1)/obj/%.o) \
         $(patsubst %.c,$(1)/obj/%.o,$(filter-out %/main.c,$(CLIENT_SRCS))) \
-        $(1)/libcore.a
+        $(1)/libagent.a $(1)/libcore.a
 	$$(call say,LINK $$@)
 	$$(Q)$(2) $(3) $(LDFLAGS) -o $$@ $$^ \
 	    $(TEST_LIBS) $(CLIENT_LIBS) $(CORE_LIBS)
 
 $(1)/test_agent_%: $(1)/obj/tests/unit/test_agent_%.o \
-        $(UNIT_HELP:%.c=$(1)/obj/%.o) \
-        $(patsubst %.c,$(1)/obj/%.o,$(filter-out %/main.c,$(AGENT_SRCS))) \
-        $(1)/libcore.a
+        $(UNIT_HELP:%.c=$(1)/obj/%.o) $(1)/libagent.a $(1)/libcore.a
 	$$(call say,LINK $$@)
 	$$(Q)$(2) $(3) $(LDFLAGS) -o $$@ $$^ \
 	    $(TEST_LIBS) $(AGENT_LIBS) $(CORE_LIBS)
@@ -159,26 +164,29 @@ $(BUILD)/libcore.a: $(OUT)/libcore.a
 
 voicectl: $(BUILD)/voicectl
 
-$(BUILD)/voicectl: $(CLIENT_SRCS:%.c=$(OUT)/obj/%.o) $(OUT)/libcore.a
+$(BUILD)/voicectl: $(CLIENT_SRCS:%.c=$(OUT)/obj/%.o) $(OUT)/libagent.a \
+        $(OUT)/libcore.a
 	$(call say,LINK $@)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(CLIENT_LIBS) $(CORE_LIBS)
 
 agent: $(BUILD)/ngx-voice-agent $(BUILD)/cluster-worker
 
-$(BUILD)/ngx-voice-agent: $(AGENT_SRCS:%.c=$(OUT)/obj/%.o) $(OUT)/libcore.a
+$(BUILD)/ngx-voice-agent: $(OUT)/obj/discovery-agent/main.o \
+        $(OUT)/libagent.a $(OUT)/libcore.a
 	$(call say,LINK $@)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(AGENT_LIBS) $(CORE_LIBS)
 
 agent-asan: $(ASAN)/ngx-voice-agent
 
-$(ASAN)/ngx-voice-agent: $(AGENT_SRCS:%.c=$(ASAN)/obj/%.o) $(ASAN)/libcore.a
+$(ASAN)/ngx-voice-agent: $(ASAN)/obj/discovery-agent/main.o \
+        $(ASAN)/libagent.a $(ASAN)/libcore.a
 	$(call say,LINK $@)
 	$(Q)$(CC) $(CFLAGS) $(SAN_FLAGS) $(LDFLAGS) -o $@ $^ \
 	    $(AGENT_LIBS) $(CORE_LIBS)
 
 # nginx's side of the cluster zone, for tests of the agent alone
 $(BUILD)/cluster-worker: $(OUT)/obj/tests/cluster/cluster_worker.o \
-        $(OUT)/obj/discovery-agent/agent_zone.o $(OUT)/libcore.a
+        $(OUT)/libagent.a $(OUT)/libcore.a
 	$(call say,LINK $@)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(CORE_LIBS)
 
@@ -234,8 +242,7 @@ unit-asan: $(UNIT_ASAN)
 	@tests/run-unit $^
 
 $(FUZZ)/fuzz_agent: $(FUZZ)/obj/tests/fuzz/fuzz_agent.o \
-        $(patsubst %.c,$(FUZZ)/obj/%.o,$(filter-out %/main.c,$(AGENT_SRCS))) \
-        $(FUZZ)/libcore.a
+        $(FUZZ)/libagent.a $(FUZZ)/libcore.a
 	$(call say,LINK $@)
 	$(Q)$(CLANG) $(CFLAGS) -fsanitize=fuzzer $(FUZZ_FLAGS) $(LDFLAGS) \
 	    -o $@ $^ $(AGENT_LIBS) $(CORE_LIBS)

@@ -24,6 +24,7 @@ int vc_cmd_states(int argc, char **argv);
 int vc_cmd_status(int argc, char **argv);
 int vc_cmd_zone(int argc, char **argv);
 int vc_cmd_drain(int argc, char **argv);
+int vc_cmd_cluster(int argc, char **argv);
 
 
 #endif /* _VC_COMMANDS_H_INCLUDED_ */

@@ -34,7 +34,8 @@ static const struct {
     { "states", vc_cmd_states, "show who is in voice in a guild" },
     { "status", vc_cmd_status, "show what a voice server says about itself" },
     { "zone", vc_cmd_zone, "check the shared memory of a voice server" },
-    { "drain", vc_cmd_drain, "admit no new calls, before maintenance" }
+    { "drain", vc_cmd_drain, "admit no new calls, before maintenance" },
+    { "cluster", vc_cmd_cluster, "show the nodes of a region, give orders" }
 };
 
 

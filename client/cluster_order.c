@@ -1,0 +1,440 @@
+/*
+ * Copyright (C) ngx-voice contributors
+ *
+ * Orders and moves: by etcd, as the agents take them.
+ */
+
+
+#include "cluster.h"
+#include "options.h"
+
+#include "agent_etcd.h"
+#include "agent_log.h"
+#include "agent_value.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+
+#define VC_CLUSTER_TIMEOUT   3000      /* ms, of one call */
+#define VC_CLUSTER_KEY       320
+
+
+typedef struct {
+    int       code;
+    bool      done;
+    json_t   *answer;
+} vc_call_t;
+
+
+static void
+vc_call_handler(void *data, int code, const json_t *answer, uint64_t sent)
+{
+    vc_call_t  *call = data;
+
+    (void) sent;
+
+    call->code = code;
+    call->done = true;
+    call->answer = json_incref((json_t *) answer);
+}
+
+
+/* Waits for the answer; NULL: complained. */
+
+static json_t *
+vc_cluster_call(agent_etcd_t *etcd, const char *what, const char *path,
+    json_t *body)
+{
+    vc_call_t  call;
+
+    memset(&call, 0, sizeof(call));
+
+    if (agent_etcd_call(etcd, path, body, VC_CLUSTER_TIMEOUT,
+                        vc_call_handler, &call))
+    {
+        while (!call.done) {
+            agent_etcd_turn(etcd, NULL, 0, 100);
+        }
+    }
+
+    if (call.code != AGENT_ETCD_OK || call.answer == NULL) {
+        vc_complain(what, "%s", agent_etcd_error(etcd));
+        json_decref(call.answer);
+        return NULL;
+    }
+
+    return call.answer;
+}
+
+
+static agent_etcd_t *
+vc_cluster_etcd(const vc_cluster_t *cl)
+{
+    agent_etcd_t  *etcd;
+
+    etcd = agent_etcd_create(&cl->conf);
+
+    if (etcd == NULL) {
+        vc_complain("cluster", "no memory");
+    }
+
+    return etcd;
+}
+
+
+static void
+vc_cluster_key(const vc_cluster_t *cl, char *key, char kind,
+    const char *name)
+{
+    snprintf(key, VC_CLUSTER_KEY, "%s%c/%s", cl->conf.prefix, kind, name);
+}
+
+
+static void
+vc_order_kv(void *data, const agent_kv_t *kv)
+{
+    json_t  *list = data, *value, *item;
+
+    value = json_loads(kv->value, 0, NULL);
+    item = json_pack("{s:s,s:o,s:I}", "node", strrchr(kv->key, '/') + 1,
+                     "order", value ? value : json_string(kv->value),
+                     "lease", (json_int_t) kv->lease);
+
+    if (item != NULL) {
+        json_array_append_new(list, item);
+    }
+}
+
+
+static const char *
+vc_order_text(const json_t *item, const char *key)
+{
+    const char  *text;
+
+    text = json_string_value(json_object_get(json_object_get(item, "order"),
+                                             key));
+    return text ? text : "-";
+}
+
+
+/* How long it has to go; negative: no end. */
+
+static json_int_t
+vc_order_left(agent_etcd_t *etcd, const json_t *item)
+{
+    json_t      *answer;
+    json_int_t   lease, left;
+
+    lease = json_integer_value(json_object_get(item, "lease"));
+
+    if (lease == 0) {
+        return -1;
+    }
+
+    answer = vc_cluster_call(etcd, "cluster orders", "lease/timetolive",
+                             json_pack("{s:o}", "ID", json_sprintf("%lld",
+                                       (long long) lease)));
+    left = (json_int_t) agent_number(answer, "TTL");
+    json_decref(answer);
+
+    return left;
+}
+
+
+int
+vc_cluster_orders(const vc_cluster_t *cl)
+{
+    char           prefix[VC_CLUSTER_KEY];
+    size_t         i;
+    json_t        *answer, *list, *item;
+    json_int_t     left;
+    agent_etcd_t  *etcd;
+
+    etcd = vc_cluster_etcd(cl);
+
+    if (etcd == NULL) {
+        return VC_EXIT_FAILED;
+    }
+
+    vc_cluster_key(cl, prefix, 'q', "");
+    answer = vc_cluster_call(etcd, "cluster orders", "kv/range",
+                             agent_range_prefix(prefix, prefix, 4096, 0));
+
+    if (answer == NULL) {
+        agent_etcd_free(etcd);
+        return VC_EXIT_FAILED;
+    }
+
+    list = json_array();
+    agent_kvs_each(json_object_get(answer, "kvs"), vc_order_kv, list);
+    json_decref(answer);
+
+    if (!cl->json) {
+        printf("%-20s %-8s %-10s %-16s %s\n", "node", "order", "ends in",
+               "by", "why");
+    }
+
+    json_array_foreach(list, i, item) {
+        left = vc_order_left(etcd, item);
+
+        if (cl->json) {
+            json_object_set_new(item, "seconds", left < 0 ? json_null()
+                                                 : json_integer(left));
+            json_object_del(item, "lease");
+            continue;
+        }
+
+        printf("%-20s %-8s ", json_string_value(json_object_get(item,
+               "node")), vc_order_text(item, "m"));
+
+        if (left < 0) {
+            printf("%-10s ", "-");
+        } else {
+            printf("%-8lld s ", (long long) left);
+        }
+
+        printf("%-16s %s\n", vc_order_text(item, "by"),
+               vc_order_text(item, "why"));
+    }
+
+    if (cl->json) {
+        char  *text = json_dumps(list, JSON_COMPACT);
+
+        printf("{\"orders\":%s}\n", text ? text : "[]");
+        free(text);
+    }
+
+    json_decref(list);
+    agent_etcd_free(etcd);
+
+    return VC_EXIT_OK;
+}
+
+
+/* Its lease is the order's length. */
+
+static bool
+vc_order_lease(agent_etcd_t *etcd, const vc_cluster_t *cl, uint64_t *lease)
+{
+    json_t  *answer;
+
+    *lease = 0;
+
+    if (cl->length == 0) {
+        return true;
+    }
+
+    answer = vc_cluster_call(etcd, cl->what, "lease/grant",
+                             json_pack("{s:o}", "TTL", json_sprintf("%llu",
+                                 (unsigned long long) cl->length / 1000)));
+    *lease = agent_number(answer, "ID");
+    json_decref(answer);
+
+    return *lease != 0;
+}
+
+
+int
+vc_cluster_order(const vc_cluster_t *cl)
+{
+    bool           ok;
+    char          *value, order[VC_CLUSTER_KEY], node[VC_CLUSTER_KEY],
+                   host[64];
+    json_t        *answer;
+    uint64_t       lease;
+    agent_etcd_t  *etcd;
+
+    etcd = vc_cluster_etcd(cl);
+
+    if (etcd == NULL) {
+        return VC_EXIT_FAILED;
+    }
+
+    if (gethostname(host, sizeof(host)) == -1) {
+        host[0] = '\0';
+    }
+
+    host[sizeof(host) - 1] = '\0';
+    vc_cluster_key(cl, order, 'q', cl->node);
+    vc_cluster_key(cl, node, 'n', cl->node);
+
+    value = agent_value_make_order(cl->what, host, cl->why,
+                                   (uint32_t) (cl->after / 1000));
+    answer = NULL;
+
+    if (value != NULL && vc_order_lease(etcd, cl, &lease)) {
+        answer = vc_cluster_call(etcd, cl->what, "kv/txn", agent_txn(
+                     json_pack("[o]", agent_compare_exists(node)),
+                     json_pack("[o]", agent_op("request_put",
+                                   agent_put(order, value, lease))),
+                     json_array()));
+    }
+
+    ok = json_is_true(json_object_get(answer, "succeeded"));
+
+    if (answer != NULL && !ok) {
+        vc_complain(cl->what, "no node \"%s\" is registered below \"%s\"",
+                    cl->node, cl->conf.prefix);
+    }
+
+    json_decref(answer);
+    free(value);
+    agent_etcd_free(etcd);
+
+    return ok ? VC_EXIT_OK : VC_EXIT_FAILED;
+}
+
+
+int
+vc_cluster_allow(const vc_cluster_t *cl)
+{
+    bool           ok;
+    char           order[VC_CLUSTER_KEY];
+    json_t        *answer;
+    agent_etcd_t  *etcd;
+
+    etcd = vc_cluster_etcd(cl);
+
+    if (etcd == NULL) {
+        return VC_EXIT_FAILED;
+    }
+
+    vc_cluster_key(cl, order, 'q', cl->node);
+    answer = vc_cluster_call(etcd, cl->what, "kv/deleterange",
+                             agent_range(order));
+    ok = agent_number(answer, "deleted") != 0;
+
+    if (answer != NULL && !ok) {
+        vc_complain(cl->what, "there is no order for \"%s\"", cl->node);
+    }
+
+    json_decref(answer);
+    agent_etcd_free(etcd);
+
+    return ok ? VC_EXIT_OK : VC_EXIT_FAILED;
+}
+
+
+typedef struct {
+    uint64_t            revision;
+    char               *value;
+} vc_seen_t;
+
+
+static void
+vc_seen_kv(void *data, const agent_kv_t *kv)
+{
+    vc_seen_t  *seen = data;
+
+    seen->revision = kv->mod_revision;
+    seen->value = strdup(kv->value);
+}
+
+
+static bool
+vc_cluster_see(agent_etcd_t *etcd, const vc_cluster_t *cl, const char *key,
+    vc_seen_t *seen)
+{
+    json_t  *answer;
+
+    memset(seen, 0, sizeof(vc_seen_t));
+
+    answer = vc_cluster_call(etcd, cl->what, "kv/range", agent_range(key));
+    agent_kvs_each(json_object_get(answer, "kvs"), vc_seen_kv, seen);
+    json_decref(answer);
+
+    return answer != NULL;
+}
+
+
+/* True: the guild is on its new node, by one transaction. */
+
+static bool
+vc_cluster_move_to(agent_etcd_t *etcd, const vc_cluster_t *cl,
+    const char *guild, const vc_seen_t *was, const char *node,
+    const vc_seen_t *target)
+{
+    bool               ok;
+    char              *value, machine[64];
+    json_t            *answer;
+    uint32_t           said;
+    voice_node_info_t  info;
+
+    if (target->value == NULL
+        || !agent_value_node(target->value, &info, machine, sizeof(machine),
+                             &said)
+        || said != 0)
+    {
+        vc_complain(cl->what, "no node \"%s\" is up below \"%s\"", cl->node,
+                    cl->conf.prefix);
+        return false;
+    }
+
+    if (was->revision == 0) {
+        vc_complain(cl->what, "guild %" PRIu64 " is on no node: nobody is in "
+                    "voice there", cl->guild);
+        return false;
+    }
+
+    value = agent_value_make_guild(cl->node, info.boot);
+
+    if (value == NULL) {
+        return false;
+    }
+
+    answer = vc_cluster_call(etcd, cl->what, "kv/txn", agent_txn(
+                 json_pack("[o,o]", agent_compare(guild, "MOD",
+                                                  was->revision),
+                           agent_compare(node, "MOD", target->revision)),
+                 json_pack("[o]", agent_op("request_put",
+                                           agent_put(guild, value, 0))),
+                 json_array()));
+    free(value);
+
+    ok = json_is_true(json_object_get(answer, "succeeded"));
+
+    if (answer != NULL && !ok) {
+        vc_complain(cl->what, "somebody else moved guild %" PRIu64 ", or "
+                    "\"%s\" changed: try again", cl->guild, cl->node);
+    }
+
+    json_decref(answer);
+
+    return ok;
+}
+
+
+int
+vc_cluster_move(const vc_cluster_t *cl)
+{
+    bool           ok;
+    char           guild[VC_CLUSTER_KEY], node[VC_CLUSTER_KEY], id[24];
+    vc_seen_t      was, target;
+    agent_etcd_t  *etcd;
+
+    etcd = vc_cluster_etcd(cl);
+
+    if (etcd == NULL) {
+        return VC_EXIT_FAILED;
+    }
+
+    snprintf(id, sizeof(id), "%" PRIu64, cl->guild);
+    vc_cluster_key(cl, guild, 'a', id);
+    vc_cluster_key(cl, node, 'n', cl->node);
+
+    memset(&target, 0, sizeof(target));
+
+    ok = vc_cluster_see(etcd, cl, guild, &was)
+         && vc_cluster_see(etcd, cl, node, &target)
+         && vc_cluster_move_to(etcd, cl, guild, &was, node, &target);
+
+    free(was.value);
+    free(target.value);
+    agent_etcd_free(etcd);
+
+    return ok ? VC_EXIT_OK : VC_EXIT_FAILED;
+}
