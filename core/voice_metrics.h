@@ -46,6 +46,7 @@
     X(DROP_PAYLOAD_TYPE, "dropped", "reason", "payload_type")                 \
     X(DROP_MUTED, "dropped", "reason", "muted")                               \
     X(DROP_SUPPRESSED, "dropped", "reason", "suppressed")                     \
+    X(DROP_SPEAKERS, "dropped", "reason", "speakers")                         \
     X(DROP_LIMITED, "dropped", "reason", "limited")                           \
     X(DROP_BUSY, "dropped", "reason", "busy")                                 \
     X(DROP_HELD, "dropped", "reason", "held")                                 \

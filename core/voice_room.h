@@ -16,6 +16,7 @@
 
 
 #include "voice_index.h"
+#include "voice_speakers.h"
 #include "voice_zone.h"
 
 
@@ -27,8 +28,11 @@ struct voice_room_s {
     uint32_t           next_free;    /* index + 1 */
     uint64_t           guild_id;
     uint64_t           channel_id;
-    uint32_t           zero[6];
-};                                   /* 64 bytes */
+    uint32_t           zero[6];      /* 64 bytes so far */
+
+    /* written by workers that forward, without the lock */
+    voice_speakers_t   speakers;
+};
 
 
 typedef struct {

@@ -17,7 +17,9 @@
     (((n) + VOICE_ZONE_ALIGN - 1) & ~(size_t) (VOICE_ZONE_ALIGN - 1))
 
 _Static_assert(sizeof(voice_event_t) == 32, "an event has 32 bytes");
-_Static_assert(sizeof(voice_room_t) == 64, "a room is a cache line");
+_Static_assert(offsetof(voice_room_t, speakers) == 64
+               && sizeof(voice_room_t) % 64 == 0,
+               "a room without its speakers is a cache line");
 _Static_assert(sizeof(voice_session_t) % 64 == 0, "cache lines");
 _Static_assert(sizeof(voice_session_t) + sizeof(voice_state_t)
                + sizeof(voice_gateway_record_t) < 8192,

@@ -36,7 +36,7 @@
 
 
 #define VOICE_ZONE_MAGIC           0x656E6F5A2D786E76ull     /* "vnx-Zone" */
-#define VOICE_ZONE_LAYOUT          5
+#define VOICE_ZONE_LAYOUT          6
 
 #define VOICE_ZONE_SESSIONS_MIN    64
 #define VOICE_ZONE_SESSIONS_MAX    (1u << 17)    /* 17 bits in an SSRC */

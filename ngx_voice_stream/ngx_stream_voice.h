@@ -87,6 +87,7 @@ typedef struct {
     ngx_voice_queue_t         *queue;
     unsigned                   wildcard:1;
     unsigned                   segment:1;     /* UDP_SEGMENT is of use */
+    ngx_uint_t                 speakers;      /* of a room; 0: no limit */
 
     /* the batch window, see ngx_stream_voice_window.c */
     unsigned                   polling:1;

@@ -24,11 +24,14 @@
 #define NGX_VOICE_IP_RATE           5000
 #define NGX_VOICE_IP_BURST          20000
 
+#define NGX_VOICE_SPEAKERS          25
+
 
 typedef struct {
     ngx_uint_t           enable;
     ngx_uint_t           window;               /* ngx_voice_window_e */
     ngx_uint_t           segment;
+    ngx_uint_t           speakers;             /* of a room; 0: no limit */
     voice_addr_t         advertise;            /* family 0: none given */
 } ngx_stream_voice_srv_conf_t;
 
@@ -37,7 +40,11 @@ static char *ngx_stream_voice_relay(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static ngx_int_t ngx_stream_voice_option(ngx_stream_voice_srv_conf_t *vscf,
     ngx_str_t *value);
+static char *ngx_stream_voice_max_speakers(ngx_conf_t *cf,
+    ngx_command_t *cmd, void *conf);
 static void *ngx_stream_voice_create_srv_conf(ngx_conf_t *cf);
+static char *ngx_stream_voice_merge_srv_conf(ngx_conf_t *cf, void *parent,
+    void *child);
 static ngx_int_t ngx_stream_voice_postconfiguration(ngx_conf_t *cf);
 static void ngx_stream_voice_handler(ngx_stream_session_t *s);
 
@@ -62,6 +69,13 @@ static ngx_command_t  ngx_stream_voice_commands[] = {
       0,
       NULL },
 
+    { ngx_string("voice_max_speakers"),
+      NGX_STREAM_MAIN_CONF|NGX_STREAM_SRV_CONF|NGX_CONF_TAKE1,
+      ngx_stream_voice_max_speakers,
+      NGX_STREAM_SRV_CONF_OFFSET,
+      0,
+      NULL },
+
       ngx_null_command
 };
 
@@ -74,7 +88,7 @@ static ngx_stream_module_t  ngx_stream_voice_module_ctx = {
     NULL,                                  /* init main configuration */
 
     ngx_stream_voice_create_srv_conf,      /* create server configuration */
-    NULL                                   /* merge server configuration */
+    ngx_stream_voice_merge_srv_conf        /* merge server configuration */
 };
 
 
@@ -100,7 +114,64 @@ static ngx_voice_relay_t  *ngx_stream_voice;
 static void *
 ngx_stream_voice_create_srv_conf(ngx_conf_t *cf)
 {
-    return ngx_pcalloc(cf->pool, sizeof(ngx_stream_voice_srv_conf_t));
+    ngx_stream_voice_srv_conf_t  *vscf;
+
+    vscf = ngx_pcalloc(cf->pool, sizeof(ngx_stream_voice_srv_conf_t));
+    if (vscf == NULL) {
+        return NULL;
+    }
+
+    vscf->speakers = NGX_CONF_UNSET_UINT;
+
+    return vscf;
+}
+
+
+static char *
+ngx_stream_voice_merge_srv_conf(ngx_conf_t *cf, void *parent, void *child)
+{
+    ngx_stream_voice_srv_conf_t  *prev = parent;
+    ngx_stream_voice_srv_conf_t  *conf = child;
+
+    ngx_conf_merge_uint_value(conf->speakers, prev->speakers,
+                              NGX_VOICE_SPEAKERS);
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_stream_voice_max_speakers(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_stream_voice_srv_conf_t  *vscf = conf;
+
+    ngx_int_t   n;
+    ngx_str_t  *value;
+
+    if (vscf->speakers != NGX_CONF_UNSET_UINT) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    if (ngx_strcmp(value[1].data, "off") == 0) {
+        vscf->speakers = 0;
+        return NGX_CONF_OK;
+    }
+
+    n = ngx_atoi(value[1].data, value[1].len);
+
+    if (n < 1 || n > VOICE_SPEAKERS_MAX) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid value \"%V\" of \"voice_max_speakers\", "
+                           "expected a number from 1 to %d, or off",
+                           &value[1], VOICE_SPEAKERS_MAX);
+        return NGX_CONF_ERROR;
+    }
+
+    vscf->speakers = n;
+
+    return NGX_CONF_OK;
 }
 
 
@@ -518,6 +589,7 @@ ngx_stream_voice_take_over(ngx_cycle_t *cycle, ngx_voice_relay_t *r,
     sock->queue->n = 0;
     sock->segment = vscf->segment;
     sock->window = vscf->window;
+    sock->speakers = vscf->speakers;
     sock->event = ls->reuseport ? 0 : NGX_EXCLUSIVE_EVENT;
     sock->since = r->now;
 

@@ -19,8 +19,11 @@ static void ngx_voice_receive_datagram(ngx_voice_relay_t *r,
 static void ngx_voice_receive_rtp(ngx_voice_relay_t *r,
     ngx_voice_datagram_t *d);
 static ngx_int_t ngx_voice_receive_policy(ngx_voice_relay_t *r,
-    voice_session_t *s, const voice_rtp_t *rtp, uint32_t ext_seq,
-    const voice_rtp_body_t *body);
+    ngx_voice_datagram_t *d, voice_session_t *s, const voice_rtp_t *rtp,
+    uint32_t ext_seq, const voice_rtp_body_t *body);
+static ngx_uint_t ngx_voice_receive_crowded_out(ngx_voice_relay_t *r,
+    ngx_voice_datagram_t *d, voice_session_t *s,
+    const voice_rtp_body_t *body, ngx_uint_t silence);
 static void ngx_voice_receive_talkers(ngx_voice_relay_t *r);
 
 
@@ -364,15 +367,16 @@ ngx_voice_receive_rtp(ngx_voice_relay_t *r, ngx_voice_datagram_t *d)
         return;
     }
 
-    if (ngx_voice_receive_policy(r, s, &rtp, ext_seq, &body) == NGX_OK) {
+    if (ngx_voice_receive_policy(r, d, s, &rtp, ext_seq, &body) == NGX_OK) {
         ngx_voice_forward(r, s, &rtp, body.payload, body.payload_len);
     }
 }
 
 
 static ngx_int_t
-ngx_voice_receive_policy(ngx_voice_relay_t *r, voice_session_t *s,
-    const voice_rtp_t *rtp, uint32_t ext_seq, const voice_rtp_body_t *body)
+ngx_voice_receive_policy(ngx_voice_relay_t *r, ngx_voice_datagram_t *d,
+    voice_session_t *s, const voice_rtp_t *rtp, uint32_t ext_seq,
+    const voice_rtp_body_t *body)
 {
     uint32_t    flags;
     ngx_uint_t  silence;
@@ -405,6 +409,11 @@ ngx_voice_receive_policy(ngx_voice_relay_t *r, voice_session_t *s,
                && ngx_memcmp(body->payload, VOICE_OPUS_SILENCE,
                              VOICE_OPUS_SILENCE_LEN) == 0);
 
+    if (ngx_voice_receive_crowded_out(r, d, s, body, silence)) {
+        ngx_voice_count(r, DROP_SPEAKERS);
+        return NGX_DECLINED;
+    }
+
     if (ext_seq > atomic_load_explicit(&s->last_seq, memory_order_relaxed)) {
         atomic_store_explicit(&s->last_seq, ext_seq, memory_order_relaxed);
         atomic_store_explicit(&s->last_timestamp, rtp->timestamp,
@@ -425,6 +434,45 @@ ngx_voice_receive_policy(ngx_voice_relay_t *r, voice_session_t *s,
     }
 
     return NGX_OK;
+}
+
+
+/*
+ * Whether a room has too many open microphones for this one.  The number of
+ * members is a hint: it may change meanwhile.
+ */
+
+static ngx_uint_t
+ngx_voice_receive_crowded_out(ngx_voice_relay_t *r, ngx_voice_datagram_t *d,
+    voice_session_t *s, const voice_rtp_body_t *body, ngx_uint_t silence)
+{
+    size_t          len;
+    uint32_t        index;
+    ngx_uint_t      loudness;
+    voice_room_t   *room;
+    const uint8_t  *level;
+
+    index = voice_id_index(atomic_load_explicit(&s->room,
+                                                memory_order_relaxed));
+    room = &r->zone->room[index];
+
+    if (d->socket->speakers == 0 || index >= r->zone->header->sessions
+        || room->members <= d->socket->speakers)
+    {
+        return 0;
+    }
+
+    loudness = VOICE_LOUDNESS_USUAL;
+
+    if (voice_rtp_ext_find(body, VOICE_RTP_EXT_LEVEL, &level, &len) == VOICE_OK
+        && len == 1)
+    {
+        loudness = VOICE_LOUDNESS_MAX - (level[0] & VOICE_LOUDNESS_MAX);
+    }
+
+    return !voice_speakers_admit(&room->speakers, d->socket->speakers,
+                                 s - r->zone->session, loudness, silence,
+                                 r->now);
 }
 
 

@@ -24,6 +24,8 @@ describe('nginx -t', () => {
             { main: 'voice_resume_window 30s;' },
             { http: 'voice_guests on;' },
             { main: 'voice_crypto auto;' },
+            { stream: 'voice_max_speakers 64;' },
+            { stream: 'voice_max_speakers off;' },
             { main: 'voice_crypto portable;' },
             { modes: ['xsalsa20_poly1305', 'aead_aes256_gcm_rtpsize'] }])
         {
@@ -55,6 +57,10 @@ describe('nginx -t', () => {
         [{ http: 'voice_heartbeat often;' }, 'voice_heartbeat', 'often',
             /time/],
         [{ http: 'voice_heartbeat 0;' }, 'voice_heartbeat', '0', /ms|s\b/],
+        [{ stream: 'voice_max_speakers 0;' }, 'voice_max_speakers', '0',
+            /1 to 64, or off/],
+        [{ stream: 'voice_max_speakers 65;' }, 'voice_max_speakers', '65',
+            /1 to 64, or off/],
         [{ main: 'voice_crypto sse9;' }, 'voice_crypto', 'sse9',
             /auto, portable, avx2 or avx512/],
         [{ main: 'voice_resume_window never;' }, 'voice_resume_window',
