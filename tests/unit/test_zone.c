@@ -194,6 +194,19 @@ test_metrics(void **state)
 }
 
 
+/* Another address, and not one whose search passes the old one's bucket. */
+static void
+damage_address(const voice_zone_t *z, voice_addr_t *addr)
+{
+    uint64_t  hash;
+
+    do {
+        addr->port++;
+        hash = voice_zone_hash(z, addr, sizeof(voice_addr_t));
+    } while (z->by_address[hash & z->header->index_mask] != 0);
+}
+
+
 /* Each kind of damage is found, so a clean verify means something. */
 
 static void
@@ -241,7 +254,7 @@ test_verify(void **state)
         case 5: s->nonce = 0; break;
         case 6: s->joined = VOICE_JOIN_ANNOUNCING; break;
         case 7: s->user_id++; break;
-        case 8: s->remote[s->bound & 1].port++; break;
+        case 8: damage_address(z, &s->remote[s->bound & 1]); break;
         case 9: s->state = VOICE_SESSION_READY; break;
         case 10: s->deadline = 5; break;
         case 11: s->dirty = !s->dirty; break;
