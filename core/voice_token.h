@@ -65,6 +65,9 @@ typedef struct {
     char       gateway[33];             /* gw: the node that has the user's
                                            voice state; "" if absent */
     uint64_t   rev;                     /* 0 if absent */
+    uint64_t   serial;                  /* jti, which is only written: what
+                                           makes it another token than the
+                                           last one; 0: none */
     int64_t    expires;                 /* exp, unix seconds; 0: never */
 } voice_token_t;
 

@@ -285,6 +285,10 @@ voice_token_sign(const voice_token_keys_t *keys, const voice_token_t *token,
         sign_string(&claims, "gw", token->gateway);
     }
 
+    if (token->serial != 0) {
+        sign_decimal(&claims, "jti", token->serial);
+    }
+
     sign_positive(&claims, "rev", (int64_t) token->rev);
     sign_positive(&claims, "exp", token->expires);
 

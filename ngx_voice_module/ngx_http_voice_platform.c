@@ -14,6 +14,7 @@
 #include "ngx_http_voice_cluster.h"
 #include "ngx_http_voice_gateway.h"
 
+#include <sodium.h>
 #include <stddef.h>
 
 
@@ -644,6 +645,7 @@ ngx_http_voice_platform_token(ngx_http_voice_api_t *api)
     token.deaf = form.deaf;
     token.suppress = form.suppress;
     token.expires = ngx_time() + form.ttl;
+    randombytes_buf(&token.serial, sizeof(token.serial));
 
     (void) ngx_cpystrn((u_char *) token.session_id, (u_char *) form.session_id,
                        sizeof(token.session_id));

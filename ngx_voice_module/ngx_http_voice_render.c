@@ -12,6 +12,8 @@
 #include "ngx_http_voice_cluster.h"
 #include "ngx_http_voice_dispatch.h"
 
+#include <sodium.h>
+
 
 /* In GUILD_CREATE: of larger guilds the members come by op 8. */
 #define NGX_HTTP_VOICE_RENDER_LARGE   250
@@ -290,6 +292,9 @@ ngx_http_voice_render_token(ngx_http_voice_gateway_t *gw,
     token.deaf = (info->flags & VOICE_SESSION_DEAF) != 0;
     token.suppress = (info->flags & VOICE_SESSION_SUPPRESS) != 0;
     token.expires = ngx_time() + gw->conf->token_ttl;
+
+    /* the same one again would make some clients resume, section 7.2 */
+    randombytes_buf(&token.serial, sizeof(token.serial));
 
     (void) ngx_cpystrn((u_char *) token.session_id, (u_char *) info->session_id,
                        sizeof(token.session_id));

@@ -512,10 +512,46 @@ token_hash_is_sha256(void **state)
 }
 
 
+/* Two tokens that say the same are two tokens. */
+static void
+token_sign_serial(void **state)
+{
+    char                one[VOICE_TOKEN_MAX + 1], two[VOICE_TOKEN_MAX + 1];
+    voice_token_t       token, read;
+    voice_token_keys_t  keys;
+
+    (void) state;
+
+    keys_of(&keys, VECTOR_SECRET);
+
+    memset(&token, 0, sizeof(token));
+    token.user_id = 1;
+    token.guild_id = 2;
+    token.channel_id = 3;
+    token.expires = NOW + 60;
+    strcpy(token.session_id, "s");
+
+    token.serial = 1;
+    assert_int_equal(voice_token_sign(&keys, &token, one, sizeof(one)),
+                     VOICE_OK);
+    token.serial = UINT64_MAX;
+    assert_int_equal(voice_token_sign(&keys, &token, two, sizeof(two)),
+                     VOICE_OK);
+
+    assert_string_not_equal(one, two);
+    assert_int_equal(verify(&keys, one, &read), VOICE_OK);
+    assert_int_equal(verify(&keys, two, &read), VOICE_OK);
+    assert_int_equal(read.user_id, 1);
+
+    voice_token_keys_free(&keys);
+}
+
+
 int
 main(void)
 {
     const struct CMUnitTest  tests[] = {
+        cmocka_unit_test(token_sign_serial),
         cmocka_unit_test(token_verify_vectors),
         cmocka_unit_test(token_verify_tampered_refused),
         cmocka_unit_test(token_verify_forged),
