@@ -614,8 +614,10 @@ ngx_http_voice_gateway_invalid(ngx_http_voice_gateway_t *gw,
         return;
     }
 
+    /* it is this worker that can't: another one may, section 11 */
+
     b = ngx_http_voice_render_buf();
-    voice_gateway_put_invalid(b, false);
+    voice_gateway_put_invalid(b, err == VOICE_E_STATE);
     ngx_http_voice_gateway_send_buf(gw, b);
 }
 
@@ -647,6 +649,11 @@ ngx_http_voice_gateway_resume(ngx_http_voice_gateway_t *gw,
     voice_user_token_t  token;
 
     if (ngx_http_voice_gateway_token(gw, rs->token, &token) != NGX_OK) {
+        return;
+    }
+
+    if (gw->leaving) {
+        ngx_http_voice_gateway_invalid(gw, &token, VOICE_E_STATE);
         return;
     }
 
