@@ -12,31 +12,7 @@ import { Member, OP, leave, newRoom } from './lib/member.mjs';
 import { Nginx } from './lib/nginx.mjs';
 import { discoveryRequest } from './lib/rtp.mjs';
 import { until } from './lib/wait.mjs';
-import { dial, request } from './lib/websocket.mjs';
-
-
-/* A connection, and the worker that has it. */
-async function connect(nginx) {
-    const socket = await dial({ host: '127.0.0.1', port: nginx.http });
-    const { body } = await request(socket, '/pid');
-
-    return { socket, pid: body };
-}
-
-
-/* A connection that is not with these workers. */
-async function connectElsewhere(nginx, pids) {
-    for (let i = 0; i < 200; i++) {
-        const { socket, pid } = await connect(nginx);
-
-        if (!pids.has(pid)) {
-            return { socket, pid };
-        }
-        socket.destroy();
-    }
-
-    throw new Error(`200 connections went to ${[...pids].join(', ')}`);
-}
+import { connectElsewhere } from './lib/websocket.mjs';
 
 
 /* n members, in turn on each of the workers. */

@@ -53,6 +53,30 @@ export async function request(socket, path, headers = {}, { method = 'GET',
 }
 
 
+/* A connection, and the worker that has it. */
+async function connect(nginx) {
+    const socket = await dial({ host: '127.0.0.1', port: nginx.http });
+    const { body } = await request(socket, '/pid');
+
+    return { socket, pid: body };
+}
+
+
+/* A connection that is not with these workers. */
+export async function connectElsewhere(nginx, pids) {
+    for (let i = 0; i < 200; i++) {
+        const { socket, pid } = await connect(nginx);
+
+        if (!pids.has(pid)) {
+            return { socket, pid };
+        }
+        socket.destroy();
+    }
+
+    throw new Error(`200 connections went to ${[...pids].join(', ')}`);
+}
+
+
 function response(socket) {
     return new Promise((resolve, reject) => {
         let data = Buffer.alloc(0);
