@@ -141,7 +141,7 @@ $(1)/test_%: $(1)/obj/tests/unit/test_%.o \
 
 $(1)/bench_%: $(1)/obj/tests/bench/bench_%.o $(BENCH_HELP:%.c=$(1)/obj/%.o) \
         $(patsubst %.c,$(1)/obj/%.o,$(filter-out %/main.c,$(CLIENT_SRCS))) \
-        $(1)/libcore.a
+        $(1)/libagent.a $(1)/libcore.a
 	$$(call say,LINK $$@)
 	$$(Q)$(2) $(3) $(LDFLAGS) -o $$@ $$^ $(CLIENT_LIBS) $(CORE_LIBS)
 
