@@ -8,6 +8,7 @@
 #   make fuzz            each fuzzer for FUZZ_SECONDS of new inputs
 #   make e2e             a real nginx with real clients; PATTERN=name picks
 #   make bench           what a packet costs; PATTERN=name picks
+#   make bench-fleet     the choice of nodes, and the discovery agent
 #   make bench-gateway   the gateway and REST of a real nginx; BENCH=part
 #   make install         module, voicectl and agent, below DESTDIR
 #
@@ -83,7 +84,7 @@ endif
 
 .PHONY: all lib module voicectl agent agent-asan objects unit unit-asan \
         unit-build unit-asan-build fuzz fuzz-build fuzz-corpus e2e bench \
-        bench-gateway nginx-asan \
+        bench-gateway bench-fleet nginx-asan \
         install clean FORCE
 
 .DELETE_ON_ERROR:
@@ -267,6 +268,9 @@ bench: all $(BENCHES)
 	@BUILD='$(BUILD)' BENCH_OBJECTS='$(CURDIR)/$(OUT)' \
 	    tests/run-bench $(PATTERN)
 
+
+bench-fleet: all $(OUT)/bench_assign
+	@BUILD='$(BUILD)' PATH="$$PATH:/usr/sbin:/sbin" node tests/bench/fleet.mjs
 
 bench-gateway: all
 	@BUILD='$(BUILD)' PATH="$$PATH:/usr/sbin:/sbin" node tests/bench/gateway.mjs

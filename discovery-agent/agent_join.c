@@ -20,6 +20,7 @@
 #define AGENT_JOIN_LIMIT      2500     /* ms; workers give up after 3000 */
 #define AGENT_JOIN_TRIES      3        /* with another node each */
 #define AGENT_JOIN_AGAIN      100      /* ms after a call that failed */
+#define AGENT_JOIN_BUSY       16       /* transactions at a time */
 
 
 struct agent_join_s {
@@ -35,6 +36,7 @@ struct agent_join_s {
     char                   region[VOICE_CLUSTER_NAME_MAX + 1];
     char                   target[VOICE_CLUSTER_NAME_MAX + 1];
     agent_node_t          *node;       /* of the transaction under way */
+    bool                   first;      /* of all agents we come first */
     bool                   busy;
     bool                   failed;     /* etcd did not answer */
     bool                   done;
@@ -371,8 +373,10 @@ agent_join_served(const agent_guild_t *guild)
 }
 
 
+/* send: there is room for one more transaction */
+
 static void
-agent_join_step(agent_join_t *j)
+agent_join_step(agent_join_t *j, bool send)
 {
     bool            late;
     agent_t        *a = j->agent;
@@ -427,6 +431,10 @@ agent_join_step(agent_join_t *j)
         return;
     }
 
+    if (!send) {
+        return;
+    }
+
     if (j->kind == VOICE_REQUEST_SUSPECT) {
         agent_join_check(j, guild);
 
@@ -452,6 +460,7 @@ agent_join_add(agent_t *a, uint64_t guild, voice_request_kind_t kind)
         j->agent = a;
         j->guild = guild;
         j->kind = kind;
+        j->first = agent_model_rank(&a->model, guild) == 0;
         j->since = a->now;
         j->next = a->joins;
         a->joins = j;
@@ -535,6 +544,33 @@ agent_join_settle(agent_t *a)
 }
 
 
+/*
+ * Many agents may be asked for the same guilds at the same time.  Each begins
+ * with those that it comes first for; by the time of the others their
+ * answers are here.
+ */
+
+static void
+agent_join_steps(agent_t *a, bool first)
+{
+    unsigned       busy;
+    agent_join_t  *j;
+
+    busy = 0;
+
+    for (j = a->joins; j != NULL; j = j->next) {
+        busy += j->busy;
+    }
+
+    for (j = a->joins; j != NULL; j = j->next) {
+        if (j->first == first && !j->busy && !j->done && a->now >= j->again) {
+            agent_join_step(j, busy < AGENT_JOIN_BUSY);
+            busy += j->busy;
+        }
+    }
+}
+
+
 void
 agent_join_tick(agent_t *a)
 {
@@ -559,11 +595,8 @@ agent_join_tick(agent_t *a)
         }
     }
 
-    for (j = a->joins; j != NULL; j = j->next) {
-        if (!j->busy && !j->done && a->now >= j->again) {
-            agent_join_step(j);
-        }
-    }
+    agent_join_steps(a, true);
+    agent_join_steps(a, false);
 
     for (p = &a->joins; (j = *p) != NULL; /* void */ ) {
         if (j->done && !j->busy) {

@@ -188,6 +188,9 @@ agent_node_t *agent_model_rendezvous(agent_model_t *m, uint64_t guild,
     const char *region);
 
 
+/* How many of those who live come before us; AGENT_RANKS: so many or more. */
+unsigned agent_model_rank(agent_model_t *m, uint64_t guild);
+
 /*
  * Time goes by: nodes that vanished die after the grace, unless too many did
  * at once.

@@ -188,8 +188,8 @@ agent_model_tick(agent_model_t *m, uint64_t now)
 
 /* How many of those who live come before us. */
 
-static unsigned
-agent_plan_rank(agent_model_t *m, uint64_t guild)
+unsigned
+agent_model_rank(agent_model_t *m, uint64_t guild)
 {
     unsigned       rank;
     uint64_t       own;
@@ -223,7 +223,7 @@ agent_plan_ours(agent_model_t *m, const agent_guild_t *guild,
         return true;
     }
 
-    rank = agent_plan_rank(m, guild->id);
+    rank = agent_model_rank(m, guild->id);
 
     return rank < AGENT_RANKS && elapsed >= rank * AGENT_RANK_DELAY;
 }
