@@ -13,7 +13,9 @@ import { after, before, describe, test } from 'node:test';
 import { Fleet, Traveller } from './lib/fleet.mjs';
 import { CHANNEL, GUILD, GW, GatewayClient, OTHER_GUILD, PERM, USER, rest }
     from './lib/gateway.mjs';
+import { Bot } from './lib/library.mjs';
 import { Member, newUser } from './lib/member.mjs';
+import { voicectl } from './lib/voicectl.mjs';
 import { now, until } from './lib/wait.mjs';
 
 
@@ -43,7 +45,9 @@ describe('three nodes', () => {
     let fleet;
 
     before(async () => {
-        fleet = await Fleet.start({ nodes: 3, more: GUILDS });
+        fleet = await Fleet.start({ more: GUILDS,
+            nodes: ['ams', 'ber', 'cdg'].map((name) => ({ name,
+                workers: 2 })) });
     });
 
     after(() => fleet?.stop());
@@ -211,6 +215,80 @@ describe('three nodes', () => {
             await m.leave();
         });
 
+    test('without an agent known guilds take joins, others are refused',
+        async () => {
+            const [a] = fleet.nodes;
+            const { id, channels } = GUILDS[31];
+            const one = await Traveller.join(fleet, a, GUILD, CHANNEL.lounge);
+
+            await a.agent.end('SIGKILL');
+            await until('the agent to be missed', async () => {
+                const g = await GatewayClient.login(a.nginx,
+                    { user: newUser() });
+                const from = g.mark;
+
+                g.voice(id, channels[0].id);
+                await g.state(g.user, (d) => d.channel_id === null, { from });
+                await g.close();
+
+                return a.nginx.logLines(/no server: no discovery agent/)
+                    .length > 0;
+            }, 15000);
+
+            const two = await Traveller.join(fleet, a, GUILD, CHANNEL.lounge);
+
+            await two.voice.knows(one.voice);
+            assert.equal((await rest(a.nginx, 'POST', '/api/v1/voice-tokens',
+                { token: fleet.platformToken(), body: { user_id: newUser(),
+                    guild_id: id, channel_id: channels[0].id,
+                    session_id: 'own' } })).status, 503);
+
+            await fleet.startAgent(a);
+            await until('the agent to be back', () =>
+                /state UP/.test(a.agent.text), 15000);
+            const three = await Traveller.join(fleet, a, id, channels[0].id);
+
+            await leave(one, two, three);
+        });
+
+    test('workers die and nginx reloads: others see all that happens',
+        async () => {
+            const [a, b] = fleet.nodes;
+            const watcher = await GatewayClient.login(b.nginx,
+                { user: newUser() });
+            const meet = async () => {
+                const one = await Traveller.join(fleet, a, GUILD,
+                    CHANNEL.lounge);
+
+                await watcher.state(one.user, undefined, { ms: 15000 });
+                await one.leave();
+                await watcher.state(one.user, (d) => d.channel_id === null,
+                    { ms: 15000 });
+            };
+
+            await meet();
+            for (const pid of a.nginx.workers()) {
+                process.kill(pid, 'SIGKILL');
+            }
+            await until('new workers', () => a.nginx.responds(), 10000);
+            await meet();
+            await a.nginx.reload();
+            await meet();
+            await watcher.close();
+        });
+
+    test('a client that has lost its server has it looked after',
+        async () => {
+            const one = await Traveller.join(fleet, fleet.nodes[1], GUILD,
+                CHANNEL.lounge);
+
+            one.gateway.say(GW.VOICE_PING, null);
+            await until('the agent to be asked', () =>
+                fleet.nodes[1].nginx.logLines(
+                    /a client has lost the voice server of guild/).length);
+            await one.leave();
+        });
+
     test('a node is believed about its own users only', async () => {
         const [a, b, c] = fleet.nodes;
         const one = await Traveller.join(fleet, a, GUILD, CHANNEL.lounge);
@@ -259,4 +337,191 @@ describe('three nodes', () => {
         await watcher.close();
         await one.leave();
     });
+});
+
+
+/* Two who talk, by the gateways of nodes that don't serve them. */
+async function callAway(fleet) {
+    const first = await Traveller.join(fleet, fleet.nodes[0], GUILD,
+        CHANNEL.lounge);
+    const [a, b] = fleet.nodes.filter((n) => n !== first.at);
+
+    await first.leave();
+    await until('the first one to be gone', async () =>
+        !(await rest(a.nginx, 'GET', `/api/v1/guilds/${GUILD}/voice-states`,
+            { token: fleet.platformToken() })).body.length);
+
+    const one = await Traveller.join(fleet, a, GUILD, CHANNEL.lounge);
+    const two = await Traveller.join(fleet, b, GUILD, CHANNEL.lounge);
+
+    await Promise.all([one.voice.knows(two.voice),
+        two.voice.knows(one.voice)]);
+    one.talk();
+    two.talk();
+    await until('voice both ways', () => one.arrivals().length > 10
+        && two.arrivals().length > 10);
+
+    return [one, two];
+}
+
+
+describe('failure and moves', () => {
+    let fleet;
+
+    before(async () => {
+        fleet = await Fleet.start({ ttl: 3, tls: true,
+            nodes: ['ams', 'ber', 'cdg', 'far'].map((name) => ({ name,
+                region: name === 'far' ? 'far' : 'main' })),
+            agent: { fleet: { drain_after: 0, drain_percent: 50 } } });
+    });
+
+    after(() => fleet?.stop());
+
+    test('etcd is away: not a packet is lost, and known guilds take joins',
+        async (t) => {
+            const [one, two] = await callAway(fleet);
+            const start = now();
+
+            await fleet.etcd.end('SIGKILL');
+            await until('agents without etcd', () => fleet.nodes.every((n) =>
+                /state UNSURE/.test(n.agent.text)), 20000);
+
+            const three = await Traveller.join(fleet, fleet.nodes[0], GUILD,
+                CHANNEL.lounge);
+
+            await three.voice.knows(one.voice);
+            await three.leave();
+
+            const lost = [[one, two], [two, one]].flatMap(([a, b]) =>
+                a.voice.faults(b.voice, { from: 10,
+                    to: b.voice.sent - 50 }));
+
+            assert.deepEqual(lost, []);
+            assert.equal(one.voices.length + two.voices.length, 2);
+            say(t, `${((now() - start) / 1000).toFixed(1)} s without etcd, `
+                + 'nothing lost');
+
+            await fleet.startEtcd();
+            await until('etcd is back', () => fleet.nodes.every((n) =>
+                n.agent.text.lastIndexOf('state UP')
+                    > n.agent.text.lastIndexOf('state UNSURE')), 20000);
+            await leave(one, two);
+        });
+
+    test('a server that drains is left without a break', async (t) => {
+        const [one, two] = await callAway(fleet);
+        const old = one.at;
+        const start = now();
+
+        await fleet.order(old, 'drain');
+        await until('both at another server', () => [one, two].every((m) =>
+            m.at !== old), 20000);
+        await until('voice there', () => [one, two].every((m) =>
+            m.voice.packets.length > 10));
+        assert.equal(one.at, two.at);
+        say(t, `moved after ${(one.servers.at(-1).at - start).toFixed(0)} ms; `
+            + 'longest pause '
+            + `${Math.max(one.silence(start), two.silence(start)).toFixed(0)} `
+            + 'ms');
+        assert.ok([one, two].every((m) => m.servers.every(
+            (s) => s.endpoint !== null)), 'no server was taken away');
+        assert.ok(Math.max(one.silence(start), two.silence(start)) < 2000);
+        await fleet.allow(old);
+        await leave(one, two);
+    });
+
+    test('another region takes a guild along, and the old server lets go',
+        async (t) => {
+            const [one, two] = await callAway(fleet);
+            const [a] = fleet.nodes;
+            const stays = await GatewayClient.login(a.nginx,
+                { user: newUser() });
+
+            /* one who does not follow */
+
+            stays.voice(GUILD, CHANNEL.lounge);
+
+            const { endpoint, token } = await stays.event(
+                'VOICE_SERVER_UPDATE');
+            const member = new Member(fleet.at(endpoint).nginx,
+                { user: stays.user, guild: GUILD, channel: CHANNEL.lounge,
+                    session: stays.session });
+
+            member.token = token;
+            await member.identify();
+
+            const start = now();
+            const region = (name) => rest(a.nginx, 'PATCH',
+                `/api/v1/guilds/${GUILD}`, { token: fleet.platformToken(),
+                    body: { region: name } });
+
+            assert.equal((await region('far')).status, 200);
+            await until('both at the far server', () => [one, two].every(
+                (m) => m.at.name === 'far'), 20000);
+            await until('voice there', () => [one, two].every((m) =>
+                m.voice.packets.length > 10));
+            say(t, 'longest pause '
+                + `${Math.max(one.silence(start), two.silence(start))
+                    .toFixed(0)} ms`);
+
+            const closed = await member.whenClosed(20000);
+
+            assert.equal(closed.code, 4006);
+            assert.ok(now() - start > 9000, 'it went on for a while');
+            member.destroy();
+            await stays.close();
+            assert.equal((await region('main')).status, 200);
+            await until('both back', () => [one, two].every((m) =>
+                m.at.name !== 'far'), 20000);
+            await leave(one, two);
+        });
+
+    test('a server that is lost is replaced without any doing of users',
+        async (t) => {
+            const [one, two] = await callAway(fleet);
+            const old = one.at;
+            const bot = await Bot.login(two.node.nginx, 'discordjs');
+            const ctl = voicectl('call', '--gateway',
+                `wss://${one.node.nginx.endpoint}/gateway`, '--ca',
+                one.node.nginx.cert, '--token', fleet.userToken(newUser()),
+                '--guild', GUILD, '--channel', CHANNEL.lounge, '--seconds',
+                '60', '--json');
+
+            await bot.join(GUILD, CHANNEL.lounge);
+            await bot.listen(one.user);
+            await until('voicectl to be in voice', async () => (await rest(
+                one.node.nginx, 'GET', `/api/v1/guilds/${GUILD}/voice-states`,
+                { token: fleet.platformToken() })).body.length === 4);
+            await bot.heard(one.user, 10);
+
+            const start = now();
+
+            await fleet.kill(old);
+            await until('both at another server', () => [one, two].every(
+                (m) => m.at !== old), 30000);
+            await until('voice there', () => [one, two].every((m) =>
+                m.voice.packets.length > 10), 10000);
+            assert.equal(one.at, two.at);
+
+            /* the library and our own client are there, too */
+
+            const before = (await bot.heard(one.user)).length;
+
+            await until('the library to hear again', async () =>
+                (await bot.heard(one.user)).length > before + 20, 20000, 100);
+            await until('both at the new server', async () =>
+                (await one.at.nginx.status()).sessions.live >= 4, 10000);
+            await until('more voice', () => one.voice.packets.length > 50);
+            ctl.kill('SIGINT');
+
+            const r = await ctl.json();
+
+            assert.equal(r.servers, 1);
+            say(t, `silence: ${one.silence(start).toFixed(0)} and `
+                + `${two.silence(start).toFixed(0)} ms, voicectl `
+                + `${r.silence_ms.toFixed(0)} ms`);
+            assert.ok(one.silence(start) < 15000);
+            await bot.end();
+            await leave(one, two);
+        });
 });

@@ -72,10 +72,13 @@ class Process {
 export class Fleet {
     /*
      * nodes: [{ name, region, workers, more }] or their number; agent: of its
-     * configuration; more: guilds
+     * configuration; more: guilds; tls: nodes know each other by their
+     * certificates, and have no common key
      */
-    static async start({ nodes = 3, ttl = 5, agent = {}, more = [] } = {}) {
-        const fleet = new Fleet(more);
+    static async start({ nodes = 3, ttl = 5, agent = {}, more = [],
+        tls = false } = {})
+    {
+        const fleet = new Fleet(more, tls);
 
         try {
             await fleet.launch(typeof nodes === 'number'
@@ -89,7 +92,8 @@ export class Fleet {
         return fleet;
     }
 
-    constructor(more) {
+    constructor(more, tls) {
+        this.tls = tls;
         this.guilds = [...guilds(), ...more];
         this.dir = mkdtempSync(join(tmpdir(), 'ngx-voice-fleet-'));
         this.nodes = [];
@@ -154,12 +158,17 @@ export class Fleet {
         const nginx = await Nginx.start({ workers,
             allow: [/exited on signal 9/],
             main: `voice_cluster ${dir}/cluster.zone guilds=1024;`,
+            authority: this.nodes[0]?.nginx.dir,
             http: `voice_guilds ${this.dir}/guilds.json;
                 voice_platform_key ${this.dir}/platform.key;
-                voice_peer_key ${this.dir}/peer.key;`,
+                ${this.tls ? 'voice_peer_certificate cert.pem cert.key;'
+                    + 'voice_peer_trusted_certificate ca.pem;'
+                    : `voice_peer_key ${this.dir}/peer.key;`}`,
             server: 'location /gateway { voice_gateway; }'
                 + ' location /api/ { voice_api; }'
-                + ` location = /peer { voice_peer; } ${more}`,
+                + ` location = /peer { voice_peer; } ${more}`
+                + (this.tls ? 'ssl_client_certificate ca.pem;'
+                    + ' ssl_verify_client optional;' : ''),
             key: this.key });
 
         nginx.userToken = (user, claims) => this.userToken(user, claims);
@@ -173,7 +182,8 @@ export class Fleet {
         writeFileSync(conf, JSON.stringify({ node: node.name,
             region: node.region,
             endpoint: `127.0.0.1:${node.nginx.https}`,
-            peer: `http://127.0.0.1:${node.nginx.http}/peer`,
+            peer: this.tls ? `https://127.0.0.1:${node.nginx.https}/peer`
+                : `http://127.0.0.1:${node.nginx.http}/peer`,
             machine: node.name, cluster_zone: join(node.dir, 'cluster.zone'),
             mirror: join(node.dir, 'mirror.json'), capacity: 1000,
             etcd: { endpoints: [`http://127.0.0.1:${this.etcdPort}`],

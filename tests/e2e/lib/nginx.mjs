@@ -11,8 +11,8 @@
  */
 
 import { execFile, execFileSync, spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync,
-    writeFileSync, chmodSync } from 'node:fs';
+import { chmodSync, copyFileSync, existsSync, mkdtempSync, readFileSync,
+    readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -56,6 +56,16 @@ function authority(dir) {
 }
 
 
+/* Of another one, for clients that go from one to another. */
+function borrowed(from, dir) {
+    for (const file of ['ca.pem', 'ca.key']) {
+        copyFileSync(join(from, file), join(dir, file));
+    }
+
+    return join(dir, 'ca.pem');
+}
+
+
 const loadModule = (path) => existsSync(path) ? `load_module ${path};\n` : '';
 
 
@@ -75,6 +85,7 @@ const loadModule = (path) => existsSync(path) ? `load_module ${path};\n` : '';
  * env       more of the environment
  * daemon    started as init systems do it, so that SIGUSR2 is obeyed
  * key       the key of voice_key, instead of a new one
+ * authority folder of another one, whose certificates' signer signs here, too
  * allow     lines of the error log that would fail the test otherwise
  */
 export class Nginx {
@@ -126,7 +137,10 @@ export class Nginx {
         this.https ??= await freePort();
         this.ports ??= [];
         if (!this.cert) {
-            this.cert = authority(this.dir);      /* what clients trust */
+            /* what clients trust */
+            this.cert = options.authority
+                ? borrowed(options.authority, this.dir)
+                : authority(this.dir);
             this.certify();
         }
         this.relays = options.relays ?? [{ listen: '127.0.0.1' }];
