@@ -326,6 +326,14 @@ test('configuration and zone are refused with a reason', async () => {
     try {
         assert.equal(check(conf).status, 0);
 
+        /* the one in the README */
+        const readme = readFileSync(new URL('../../README.md',
+            import.meta.url), 'utf8');
+        const [, shown] = /^```json agent.json\n(.*?)^```/ms.exec(readme);
+        const said = check(JSON.parse(shown));
+
+        assert.equal(said.status, 0, said.stderr);
+
         const bad = check({ ...conf, node: 'N 0' });
 
         assert.equal(bad.status, 1);
