@@ -360,6 +360,7 @@ static void *
 ngx_http_voice_store_create(ngx_conf_t *cf,
     ngx_http_voice_directory_conf_t *dcf, u_char *name)
 {
+    int        err;
     void      *mem;
     u_char    *temp;
     ngx_fd_t   fd;
@@ -379,6 +380,19 @@ ngx_http_voice_store_create(ngx_conf_t *cf,
     if (fd == NGX_INVALID_FILE || ftruncate(fd, dcf->size) == -1) {
         ngx_log_error(NGX_LOG_EMERG, cf->log, ngx_errno,
                       "\"%s\" of %uz bytes can't be made", temp, dcf->size);
+        goto failed;
+    }
+
+    /* all of it, now, or SIGBUS comes once the file system is full */
+
+    do {
+        err = posix_fallocate(fd, 0, (off_t) dcf->size);
+    } while (err == NGX_EINTR);
+
+    if (err != 0) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, err,
+                      "\"%s\": no room for the %uz bytes of "
+                      "\"voice_guilds_memory\"", temp, dcf->size);
         goto failed;
     }
 
@@ -408,6 +422,7 @@ failed:
 
     if (fd != NGX_INVALID_FILE) {
         (void) ngx_close_file(fd);
+        (void) ngx_delete_file(temp);
     }
 
     return NULL;

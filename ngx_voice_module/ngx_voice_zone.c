@@ -18,6 +18,8 @@ static ngx_int_t ngx_voice_zone_file_existing(ngx_voice_zone_file_t *file,
     ngx_uint_t fresh, ngx_log_t *log);
 static ngx_int_t ngx_voice_zone_file_create(ngx_voice_zone_file_t *file,
     ngx_log_t *log);
+static ngx_int_t ngx_voice_zone_file_reserve(ngx_voice_zone_file_t *file,
+    ngx_log_t *log);
 static void ngx_voice_zone_file_unmap(ngx_voice_zone_file_t *file);
 static ngx_pid_t ngx_voice_zone_locked(ngx_fd_t fd, off_t start, off_t len);
 
@@ -121,7 +123,9 @@ ngx_voice_zone_file_existing(ngx_voice_zone_file_t *file, ngx_uint_t fresh,
         return NGX_DECLINED;
     }
 
-    if (ngx_voice_zone_file_map(file, log) != NGX_OK) {
+    if (ngx_voice_zone_file_reserve(file, log) != NGX_OK
+        || ngx_voice_zone_file_map(file, log) != NGX_OK)
+    {
         return NGX_ERROR;
     }
 
@@ -163,7 +167,6 @@ ngx_voice_zone_file_create(ngx_voice_zone_file_t *file, ngx_log_t *log)
 {
     u_char           *tmp;
     voice_err_t       rc;
-    struct statvfs    fs;
     char              node[NGX_MAXHOSTNAMELEN];
     u_char            name[NGX_MAX_PATH + 1];
 
@@ -193,17 +196,9 @@ ngx_voice_zone_file_create(ngx_voice_zone_file_t *file, ngx_log_t *log)
         goto failed;
     }
 
-    if (fstatvfs(file->fd, &fs) == 0
-        && (uint64_t) fs.f_bavail * fs.f_frsize < file->size)
+    if (ngx_voice_zone_file_reserve(file, log) != NGX_OK
+        || ngx_voice_zone_file_map(file, log) != NGX_OK)
     {
-        ngx_log_error(NGX_LOG_WARN, log, 0,
-                      "voice_zone \"%V\": %uD sessions may take %uz bytes, "
-                      "the file system has %uL left", &file->path,
-                      file->sessions, file->size,
-                      (uint64_t) fs.f_bavail * fs.f_frsize);
-    }
-
-    if (ngx_voice_zone_file_map(file, log) != NGX_OK) {
         goto failed;
     }
 
@@ -235,6 +230,38 @@ ngx_voice_zone_file_create(ngx_voice_zone_file_t *file, ngx_log_t *log)
 failed:
 
     (void) unlink((char *) name);
+
+    return NGX_ERROR;
+}
+
+
+/*
+ * All of it, now: on a file system that is full by then, SIGBUS would end
+ * whoever touches a page for the first time.
+ */
+
+static ngx_int_t
+ngx_voice_zone_file_reserve(ngx_voice_zone_file_t *file, ngx_log_t *log)
+{
+    int             err;
+    uint64_t        left;
+    struct statvfs  fs;
+
+    do {
+        err = posix_fallocate(file->fd, 0, (off_t) file->size);
+    } while (err == NGX_EINTR);
+
+    if (err == 0) {
+        return NGX_OK;
+    }
+
+    left = (fstatvfs(file->fd, &fs) == 0)
+           ? (uint64_t) fs.f_bavail * fs.f_frsize : 0;
+
+    ngx_log_error(NGX_LOG_EMERG, log, err,
+                  "voice_zone \"%V\": no room for the %uz bytes of %uD "
+                  "sessions, its file system has %uL left", &file->path,
+                  file->size, file->sessions, left);
 
     return NGX_ERROR;
 }

@@ -7,8 +7,9 @@
 
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { existsSync, readFileSync, readdirSync, statSync, truncateSync,
-    writeFileSync } from 'node:fs';
+import { appendFileSync, existsSync, mkdtempSync, readFileSync, readdirSync,
+    rmdirSync, statSync, truncateSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -533,6 +534,27 @@ describe('ten thousand joins and leaves', () => {
 });
 
 
+/* One of so many megabytes, or null: then the test is skipped. */
+function smallFileSystem(t, megabytes) {
+    const dir = mkdtempSync(join(tmpdir(), 'ngx-voice-small-'));
+
+    try {
+        execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${megabytes}m`,
+            'none', dir], { stdio: 'ignore' });
+    } catch {
+        rmdirSync(dir);
+        t.skip('a tmpfs can not be mounted here');
+        return null;
+    }
+    t.after(() => {
+        execFileSync('umount', ['-l', dir]);
+        rmdirSync(dir);
+    });
+
+    return dir;
+}
+
+
 describe('a zone file', () => {
     const log = (nginx, pattern) => assert.match(nginx.logText(), pattern);
 
@@ -584,6 +606,54 @@ describe('a zone file', () => {
             zone: `${join(nginx.dir, 'main.zone')} sessions=4096` }),
         new RegExp(`in use by process (${nginx.workers().join('|')})`));
         await finish(nginx);
+    });
+
+    test('on a file system that is full, or becomes so', async (t) => {
+        const dir = smallFileSystem(t, 8);
+
+        if (dir === null) {
+            return;
+        }
+
+        const zone = join(dir, 'main.zone');
+
+        /* too big: refused, and nothing of it stays */
+        await assert.rejects(start({ zone: `${zone} sessions=4096` }),
+            /no room for the \d+ bytes of 4096 sessions, its .* has \d+ left/);
+        assert.deepEqual(readdirSync(dir), []);
+
+        const nginx = await start({ zone: `${zone} sessions=256` });
+        const room = newRoom();
+        const all = await call(nginx, room, room);
+
+        writeFileSync(join(dir, 'filler'), '');
+        assert.throws(() => {
+            for ( ; ; ) {
+                appendFileSync(join(dir, 'filler'), Buffer.alloc(4096));
+            }
+        }, /ENOSPC/);
+
+        /* every page of the zone is there all the same */
+        while (all.length < 200) {
+            all.push(await Member.join(nginx, room));
+        }
+        await all[0].speakFor(5);
+        await all[199].hears(all[0]);
+
+        /* a bigger one is refused, and the present one goes on */
+        await nginx.configure({ ...nginx.options,
+            zone: `${zone} sessions=2048` });
+        nginx.signal('SIGHUP');
+        await until('the refusal', () => nginx.logLines(
+            /no room for the \d+ bytes of 2048 sessions/).length > 0);
+        await all[0].speakFor(5);
+        await all[199].hears(all[0]);
+
+        await leave(...all);
+        execFileSync(process.env.VOICECTL ?? 'build/voicectl',
+            ['zone', 'check', '--zone', zone]);
+        nginx.options.allow = [/no room for the/];
+        await nginx.stop();
     });
 
     test('that can not be written is refused', async () => {
