@@ -193,12 +193,13 @@ describe('what operators do', () => {
             t.diagnostic(`the libraries heard ${JSON.stringify(heard)}`);
 
             /* with another number of workers a sender's packets go to another
-               queue, and may overtake those that wait in the old one */
-            lossless(stats, stats.expected / 100);
+               queue, and may overtake those that wait in the old one: twenty
+               times, and the more of them the busier the machine is */
+            lossless(stats, stats.expected / 20);
 
             /* what they lose is what they don't send while they resume */
             for (const { sent, heard: n, end, reordered } of heard) {
-                assert.ok(n >= sent / 2 && end < 100 && reordered < 50,
+                assert.ok(n >= sent / 2 && end < 100 && reordered < 100,
                     JSON.stringify(heard));
             }
 
