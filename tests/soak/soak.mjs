@@ -228,14 +228,21 @@ async function judge(nginx) {
 
     say(`${kills} workers killed, ${status.zone.repairs} repairs; books are `
         + `off by ${JSON.stringify(off)}, allowed ${allowed}`);
-    say(JSON.stringify(total));
+    say(JSON.stringify(total), `${status.sessions_expired} expired`);
 
     check(nginx);
     assert.ok(Object.values(off).every((n) => Math.abs(n) <= allowed));
     assert.deepEqual([status.zone.sessions_used, status.zone.rooms_used],
         [0, 0]);
-    assert.deepEqual([total.duplicated, total.undecryptable, total.foreign,
-        total.nonces_reused], [0, 0, 0, 0]);
+    assert.deepEqual([total.duplicated, total.foreign, total.nonces_reused],
+        [0, 0, 0]);
+
+    /* who left while nginx was away has a session until that expires, and the
+       port may be somebody else's by then: who gets the silence that ends
+       another one's stream can't open it */
+    assert.ok(total.undecryptable <= 5 * status.sessions_expired,
+        `${total.undecryptable} undecryptable, ${status.sessions_expired} `
+        + 'sessions expired');
     assert.ok(total.expected - total.lost > 1000 * SECONDS,
         'too few packets were heard for a proof');
 }
