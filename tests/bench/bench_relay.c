@@ -40,6 +40,7 @@ static const struct option  bench_long[] = {
     { "key", 1, NULL, 'k' },
     { "mode", 1, NULL, 'm' },
     { "rooms", 1, NULL, 'r' },
+    { "loud", 1, NULL, 'l' },
     { "participants", 1, NULL, 'p' },
     { "talkers", 1, NULL, 't' },
     { "frame", 1, NULL, 'f' },
@@ -111,6 +112,8 @@ bench_options(bench_options_t *o, int argc, char **argv)
         }
     }
 
+    o->loud = o->loud != 0 && o->loud < o->rooms ? o->loud : o->rooms;
+
     if (optind != argc || o->conn.url == NULL || o->conn.key == NULL
         || o->pid == 0 || o->rooms == 0 || o->participants < 2
         || o->talkers == 0 || o->talkers > o->participants)
@@ -143,6 +146,10 @@ bench_option(bench_options_t *o, int c, const char *arg)
 
     case 'r':
         o->rooms = (uint32_t) atoi(arg);
+        return true;
+
+    case 'l':
+        o->loud = (uint32_t) atoi(arg);
         return true;
 
     case 'p':
@@ -217,7 +224,8 @@ bench_open(bench_t *b)
     b->run = randombytes_random();
     b->n = b->options.rooms * b->options.participants;
     b->loop = vc_loop_create();
-    b->next = b->n;
+    b->hearing = b->options.loud * b->options.participants;
+    b->next = b->hearing;
 
     /* with the modes that bring their nonce along: 4 bytes of it */
     b->wire = VOICE_RTP_HEADER_LEN + b->options.frame + VOICE_TAG_LEN

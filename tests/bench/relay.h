@@ -33,6 +33,7 @@ typedef struct {
     vc_connection_t   conn;
     int               mode;
     uint32_t          rooms;
+    uint32_t          loud;           /* of them: in the rest nobody talks */
     uint32_t          participants;   /* of each room */
     uint32_t          talkers;        /* of each room */
     uint32_t          frame;          /* payload bytes */
@@ -87,6 +88,7 @@ struct bench_s {
     vc_loop_t           *loop;
     bench_member_t      *members;
     uint32_t             n;
+    uint32_t             hearing;      /* members of loud rooms, the first */
     uint32_t             joined;
     uint32_t             failed;
     uint32_t             run;          /* random, in each stamp */

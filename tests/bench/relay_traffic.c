@@ -94,7 +94,7 @@ bench_sleep(uint64_t until)
 uint64_t
 bench_packets(const bench_t *b, double seconds)
 {
-    return (uint64_t) (b->options.rooms * b->options.talkers * b->options.pps
+    return (uint64_t) (b->options.loud * b->options.talkers * b->options.pps
                        * seconds);
 }
 
@@ -103,7 +103,7 @@ uint64_t
 bench_due(const bench_t *b, uint64_t k)
 {
     return (uint64_t) ((double) k * 1e9
-                       / (b->options.rooms * b->options.talkers
+                       / (b->options.loud * b->options.talkers
                           * b->options.pps));
 }
 
@@ -113,9 +113,9 @@ bench_talker(const bench_t *b, uint64_t k)
 {
     const bench_options_t  *o = &b->options;
 
-    k %= o->rooms * o->talkers;
+    k %= o->loud * o->talkers;
 
-    return (uint32_t) (k % o->rooms * o->participants + k / o->rooms);
+    return (uint32_t) (k % o->loud * o->participants + k / o->loud);
 }
 
 
@@ -160,7 +160,7 @@ bench_traffic(bench_t *b, double seconds, bool timed, bench_run_t *run)
 
         bench_drain(b, now, run);
 
-        if (b->next == b->n) {
+        if (b->next == b->hearing) {
             now = b->drained + BENCH_ROUND;
             bench_sleep(due < now ? due : now);
         }
@@ -199,12 +199,13 @@ bench_drain(bench_t *b, uint64_t now, bench_run_t *run)
 {
     uint32_t  last;
 
-    if (b->next == b->n && now - b->drained >= BENCH_ROUND) {
+    if (b->next == b->hearing && now - b->drained >= BENCH_ROUND) {
         b->next = 0;
         b->drained = now;
     }
 
-    last = b->n - b->next < BENCH_SLICE ? b->n : b->next + BENCH_SLICE;
+    last = b->hearing - b->next < BENCH_SLICE ? b->hearing
+                                              : b->next + BENCH_SLICE;
 
     while (b->next < last) {
         bench_read(&b->members[b->next++], run);
@@ -221,7 +222,7 @@ bench_drain_all(bench_t *b, bench_run_t *run)
     for (until = vc_now() + BENCH_QUIET; vc_now() < until; /* void */ ) {
         n = 0;
 
-        for (i = 0; i < b->n; i++) {
+        for (i = 0; i < b->hearing; i++) {
             n += bench_read(&b->members[i], run);
         }
 
