@@ -288,6 +288,7 @@ export class Guest {
         g.guild = guild;
         g.options = options;
         g.user = options.user;
+        g.members = [];                  /* of its voice, one by one */
         g.gateway = await GatewayClient.login(nginx, options);
         await g.enter(channel);
 
@@ -307,10 +308,12 @@ export class Guest {
             () => true, { from });
 
         this.channel = channel;
+        this.voice?.destroy();
         this.voice = new Member(this.nginx, { user: this.user,
             guild: this.guild, channel, session: this.gateway.session,
             ...this.options.member });
         this.voice.token = server.token;
+        this.members.push(this.voice);
         await this.voice.identify();
         await this.voice.discover();
         await this.voice.select();

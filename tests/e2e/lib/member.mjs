@@ -69,15 +69,17 @@ export const isSilence = (payload) => payload.equals(SILENCE);
 export class Member {
     /*
      * room: { guild, channel }; version: of the voice gateway, null for a
-     * URL without one; mode: the one that is selected.
+     * URL without one; mode: the one that is selected; socket: () => one to
+     * use for a websocket.
      */
     constructor(nginx, { user = newUser(), guild, channel, version = 8,
         mode = 'aead_aes256_gcm_rtpsize', tls = false,
         session = `session-${user}`, host = '127.0.0.1',
-        address = '127.0.0.1', claims = {}, relay = null })
+        address = '127.0.0.1', claims = {}, relay = null,
+        socket = () => null })
     {
         Object.assign(this, { nginx, user, guild, channel, version, mode,
-            tls, session, host, address, claims, relay });
+            tls, session, host, address, claims, relay, socket });
         this.token = nginx.token({ user, guild, channel, session, ...claims });
         nginx.clients?.add(this);
         this.sockets = [];                /* of its websockets */
@@ -116,7 +118,7 @@ export class Member {
         const { nginx } = this;
 
         this.ws = await WebSocketClient.connect({
-            socket, host: this.host, path: `/${this.query}`,
+            socket: socket ?? await this.socket(), host: this.host, path: `/${this.query}`,
             port: this.tls ? nginx.https : nginx.http,
             ca: this.tls ? nginx.ca : null
         });
@@ -296,7 +298,7 @@ export class Member {
         }
 
         return isRtcp(bytes)
-            ? keep(this.reports, { parts: parseRtcp(plain) })
+            ? keep(this.reports, { parts: parseRtcp(plain), plain })
             : keep(this.packets, { ...parseRtp(plain), plain });
     }
 
