@@ -92,8 +92,9 @@ worker_rlimit_nofile 20000;`,
         relay: `voice_relay advertise=127.0.0.1 ${relay};`,
         relays: [{ listen: '127.0.0.1', params: 'reuseport rcvbuf=4m' }],
 
-        /* what is measured is packets */
-        http: 'voice_signal_rate off; voice_heartbeat 300s;'
+        /* what is measured is packets, each of them */
+        http: 'voice_signal_rate off; voice_heartbeat 300s;',
+        stream: 'voice_max_speakers off;'
     });
     const [worker] = nginx.workers();
 
