@@ -4,44 +4,37 @@
  * Several nodes on loopback: an nginx and its discovery agent each, and one
  * etcd.
  *
- * ETCD   the binary, default etcd
- * AGENT  ngx-voice-agent, default the one in BUILD
+ * NGX_VOICE_AGENT  the agent, default ngx-voice-agent in BUILD
  */
 
-import { spawn } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
+import { Etcd, spawnChild } from './etcd.mjs';
 import { GatewayClient, guilds } from './gateway.mjs';
 import { Member, newUser } from './member.mjs';
-import { freePort } from './net.mjs';
 import { BUILD, Nginx, isRunning } from './nginx.mjs';
 import { newKey, signToken } from './token.mjs';
 import { now, until } from './wait.mjs';
 
 
-const ETCD = process.env.ETCD ?? 'etcd';
-const AGENT = process.env.AGENT ?? join(BUILD, 'ngx-voice-agent');
+const AGENT = process.env.NGX_VOICE_AGENT ?? join(BUILD, 'ngx-voice-agent');
+
+const PREFIX = 'rv1/test/';
 
 const SANITIZER = /(Address|Leak|UndefinedBehavior)Sanitizer|runtime error:/;
 
 
-const base64 = (text) => Buffer.from(text).toString('base64');
-
-
-/* A child process that says what it has to say on stderr. */
-class Process {
-    constructor(command, args, options = {}) {
+class Agent {
+    constructor(file) {
         this.text = '';
-        this.child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'],
-            ...options });
-        for (const stream of [this.child.stdout, this.child.stderr]) {
-            stream.setEncoding('utf8');
-            stream.on('data', (chunk) => {
-                this.text += chunk;
-            });
-        }
+        this.child = spawnChild(AGENT, ['-c', file],
+            { stdio: ['ignore', 'ignore', 'pipe'] });
+        this.child.stderr.setEncoding('utf8');
+        this.child.stderr.on('data', (text) => {
+            this.text += text;
+        });
         this.child.once('error', (e) => {
             this.text += e.message;
         });
@@ -55,10 +48,9 @@ class Process {
         if (this.pid === undefined || !isRunning(this.pid)) {
             return;
         }
-        this.child.kill('SIGCONT');
         this.child.kill(signal);
         try {
-            await until(`process ${this.pid} to end`,
+            await until(`agent ${this.pid} to end`,
                 () => !isRunning(this.pid), 10000);
         } catch (e) {
             this.child.kill('SIGKILL');
@@ -111,7 +103,7 @@ export class Fleet {
     async launch(nodes, ttl, agent) {
         this.ttl = ttl;
         this.agent = agent;
-        await this.startEtcd();
+        this.etcd = await Etcd.start();
         for (const node of nodes) {
             this.nodes.push(await this.startNode(node));
         }
@@ -128,26 +120,6 @@ export class Fleet {
                 || n.nginx.logLines(/states of node .* are in step/).some(
                     (line) => line.includes(`"${o.name}"`))));
         }, 30000);
-    }
-
-    async startEtcd() {
-        this.etcdPort ??= await freePort();
-        this.etcdPeer ??= await freePort();
-
-        const client = `http://127.0.0.1:${this.etcdPort}`;
-        const peer = `http://127.0.0.1:${this.etcdPeer}`;
-
-        this.etcd = new Process(ETCD, ['--data-dir', join(this.dir, 'etcd'),
-            '--listen-client-urls', client, '--advertise-client-urls', client,
-            '--listen-peer-urls', peer, '--initial-advertise-peer-urls', peer,
-            '--initial-cluster', `default=${peer}`, '--log-level', 'error']);
-        await until('etcd to answer', async () => {
-            try {
-                return (await fetch(`${client}/health`)).ok;
-            } catch {
-                return false;
-            }
-        }, 20000, 50);
     }
 
     async startNode({ name, workers = 1, region = 'main', more = '' }) {
@@ -186,9 +158,9 @@ export class Fleet {
                 : `http://127.0.0.1:${node.nginx.http}/peer`,
             machine: node.name, cluster_zone: join(node.dir, 'cluster.zone'),
             mirror: join(node.dir, 'mirror.json'), capacity: 1000,
-            etcd: { endpoints: [`http://127.0.0.1:${this.etcdPort}`],
-                prefix: 'rv1/test/', ttl: this.ttl }, ...this.agent }));
-        node.agent = new Process(AGENT, ['-c', conf]);
+            etcd: { endpoints: [this.etcd.url], prefix: PREFIX,
+                ttl: this.ttl }, ...this.agent }));
+        node.agent = new Agent(conf);
     }
 
     userToken(user, claims = {}) {
@@ -237,7 +209,7 @@ export class Fleet {
                 await node.nginx.stop().catch((e) => faults.push(e.message));
             }
         }
-        await this.etcd?.end().catch((e) => faults.push(e.message));
+        await this.etcd?.stop();
         rmSync(this.dir, { recursive: true, force: true });
         if (faults.length > 0) {
             throw new Error(faults.join('\n'));
@@ -249,46 +221,30 @@ export class Fleet {
             await node.agent?.end('SIGKILL').catch(() => {});
             await node.nginx.abandon();
         }
-        await this.etcd?.end('SIGKILL').catch(() => {});
+        await this.etcd?.stop();
         rmSync(this.dir, { recursive: true, force: true });
-    }
-
-    /* One call of etcd's JSON gateway; keys and values are texts. */
-    async ask(path, body) {
-        const r = await fetch(`http://127.0.0.1:${this.etcdPort}/v3/${path}`,
-            { method: 'POST', body: JSON.stringify(body) });
-
-        if (!r.ok) {
-            throw new Error(`etcd answers ${r.status} to ${path}`);
-        }
-
-        return r.json();
     }
 
     /* What operators and curators say of a node. */
     order(node, mode) {
-        return this.ask('kv/put', { key: base64(`rv1/test/q/${node.name}`),
-            value: base64(JSON.stringify({ m: mode, by: 'test',
-                why: 'test' })) });
+        return this.etcd.put(`${PREFIX}q/${node.name}`,
+            { m: mode, by: 'test', why: 'test' });
     }
 
-    async allow(node) {
-        await this.ask('kv/deleterange',
-            { key: base64(`rv1/test/q/${node.name}`) });
+    allow(node) {
+        return this.etcd.delete(`${PREFIX}q/${node.name}`, true);
     }
 
-    /* { node, revision } that serves a guild, as etcd says; or null. */
-    async assignment(guild) {
-        const { kvs } = await this.ask('kv/range',
-            { key: base64(`rv1/test/a/${guild}`) });
+    /* What etcd has of a node. */
+    async registered(node) {
+        return JSON.parse(await this.etcd.get(`${PREFIX}n/${node.name}`));
+    }
 
-        if (!kvs) {
-            return null;
-        }
+    /* The node that serves a guild, as etcd says; or undefined. */
+    async serves(guild) {
+        const value = await this.etcd.get(`${PREFIX}a/${guild}`);
 
-        const value = JSON.parse(Buffer.from(kvs[0].value, 'base64'));
-
-        return { node: this.node(value.s), revision: kvs[0].mod_revision };
+        return value ? this.node(JSON.parse(value).s) : undefined;
     }
 }
 
