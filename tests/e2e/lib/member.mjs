@@ -118,7 +118,8 @@ export class Member {
         const { nginx } = this;
 
         this.ws = await WebSocketClient.connect({
-            socket: socket ?? await this.socket(), host: this.host, path: `/${this.query}`,
+            socket: socket ?? await this.socket(),
+            host: this.host, path: `/${this.query}`,
             port: this.tls ? nginx.https : nginx.http,
             ca: this.tls ? nginx.ca : null
         });

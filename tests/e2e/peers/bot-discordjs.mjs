@@ -40,7 +40,8 @@ serve({
         await client.login(token);
         await ready;
 
-        return { user: client.user.id, guilds: [...client.guilds.cache.keys()] };
+        return { user: client.user.id,
+            guilds: [...client.guilds.cache.keys()] };
     },
 
     join: ({ guild, channel }) => voice.open(module.joinVoiceChannel({
