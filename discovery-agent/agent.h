@@ -6,6 +6,7 @@
  *   session   the node's lease, its registration, its load reports
  *   watch     the list of all keys and the watch that goes on behind it
  *   relay     the nginx of this node: is it alive, its load, its drain
+ *   alarm     a flood of packets: the node takes itself out
  *   join      requests of workers, each assigned by one transaction
  *   work      what the model wants moved, guilds that nobody uses
  *   zone      what the model knows, written to the cluster zone
@@ -82,9 +83,18 @@ typedef struct {
     uint64_t    cpu[VOICE_WORKERS_MAX];
     uint64_t    tx_bytes;
     uint64_t    packets;
+    uint64_t    rx_packets;
+    double      rx_rate;               /* packets/s, of the last report */
     unsigned    misses;
     bool        alive;
 } agent_relay_t;
+
+
+/* Of a flood. */
+typedef struct {
+    unsigned    reports;               /* in a row that were too high */
+    bool        busy;
+} agent_alarm_t;
 
 
 typedef struct {
@@ -94,6 +104,7 @@ typedef struct {
     agent_zone_t      zone;
     agent_session_t   session;
     agent_relay_t     relay;
+    agent_alarm_t     alarm;
     agent_join_t     *joins;
     unsigned          moves;           /* transactions under way */
     uint64_t          now;             /* of this turn, see agent_now() */
@@ -148,6 +159,10 @@ void agent_relay_load(agent_t *a, voice_node_load_t *load);
 
 /* "up", "drain" or "down" */
 const char *agent_relay_state(const agent_t *a);
+
+
+/* A load report was made: is this an attack? */
+void agent_alarm_report(agent_t *a);
 
 
 /* Takes what workers asked for; goes on with what is under way. */

@@ -81,6 +81,10 @@ static const agent_conf_field_t  agent_conf_fields[] = {
                 drain_rate, 1, 10000),
     agent_field("fleet", "drain_percent", AGENT_CONF_NUMBER, false, false,
                 drain_percent, 1, 100),
+    agent_field("fleet", "alarm_packets", AGENT_CONF_NUMBER, false, false,
+                alarm_packets, 0, 1000000000),
+    agent_field("fleet", "alarm_seconds", AGENT_CONF_NUMBER, false, false,
+                alarm_length, 5, 86400),
     agent_field(NULL, "debug", AGENT_CONF_FLAG, false, false, debug, 0, 0)
 };
 
@@ -394,6 +398,7 @@ agent_conf_parse(agent_conf_t *conf, const char *text, size_t len,
     read.drain_after = 1800;
     read.drain_rate = 20;
     read.drain_percent = 5;
+    read.alarm_length = 600;
 
     root = json_loadb(text, len, JSON_REJECT_DUPLICATES, &where);
 

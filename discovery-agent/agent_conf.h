@@ -55,6 +55,8 @@ typedef struct {
     uint32_t   drain_after;            /* s until what is there moves */
     uint32_t   drain_rate;             /* guilds/s */
     uint32_t   drain_percent;          /* of a region that drains at once */
+    uint32_t   alarm_packets;          /* received in a second; 0: no alarm */
+    uint32_t   alarm_length;           /* s that the node stays out */
     bool       debug;
 } agent_conf_t;
 

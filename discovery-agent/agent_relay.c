@@ -100,7 +100,7 @@ agent_relay_load(agent_t *a, voice_node_load_t *load)
 {
     double                   seconds, busiest, share;
     unsigned                 i;
-    uint64_t                 cpu, tx_bytes, packets;
+    uint64_t                 cpu, tx_bytes, packets, rx_packets;
     agent_relay_t           *r = &a->relay;
     voice_cluster_worker_t  *w;
     voice_cluster_header_t  *h = a->zone.w.c.header;
@@ -114,6 +114,7 @@ agent_relay_load(agent_t *a, voice_node_load_t *load)
     busiest = 0;
     tx_bytes = 0;
     packets = 0;
+    rx_packets = 0;
 
     for (i = 0; i < VOICE_WORKERS_MAX; i++) {
         w = &h->worker[i];
@@ -127,8 +128,11 @@ agent_relay_load(agent_t *a, voice_node_load_t *load)
 
         r->cpu[i] = cpu;
         tx_bytes += atomic_load(&w->tx_bytes);
-        packets += atomic_load(&w->rx_packets) + atomic_load(&w->tx_packets);
+        packets += atomic_load(&w->tx_packets);
+        rx_packets += atomic_load(&w->rx_packets);
     }
+
+    packets += rx_packets;
 
     if (r->sampled != 0 && seconds > 0) {
         load->cpu = agent_permille(busiest);
@@ -136,9 +140,12 @@ agent_relay_load(agent_t *a, voice_node_load_t *load)
                                          / seconds / a->conf.bandwidth / 1e6);
         load->packets = agent_permille((double) (packets - r->packets)
                                        / seconds / a->conf.packets);
+        r->rx_rate = rx_packets < r->rx_packets ? 0
+                     : (double) (rx_packets - r->rx_packets) / seconds;
     }
 
     r->sampled = a->now;
     r->tx_bytes = tx_bytes;
     r->packets = packets;
+    r->rx_packets = rx_packets;
 }

@@ -379,6 +379,7 @@ agent_session_load(agent_t *a)
 
     agent_relay_load(a, &load);
     load.applied = a->model.revision;
+    agent_alarm_report(a);
 
     value = agent_value_make_load(&load);
 

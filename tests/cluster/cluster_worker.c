@@ -10,6 +10,7 @@
  *   move ID GUILD NODE|REGION/
  *   use GUILD    unuse GUILD   stamped as used from now on, or no more
  *   find ID GUILD              sessions N         drain 0|1
+ *   flood N                    packets received at each turn from now on
  *   state ID                   nodes ID           guilds ID
  *   bench ID N FIRST           N joins at once, FIRST first; their number
  *
@@ -61,6 +62,7 @@ typedef struct {
     size_t            bench_left;
     size_t            bench_ok;
     uint64_t          bench_begun;
+    uint64_t          flood;
 } worker_t;
 
 
@@ -388,6 +390,9 @@ worker_line(worker_t *w, char *line)
     } else if (strcmp(what, "sessions") == 0) {
         atomic_store(&w->c.header->relay.sessions, (uint32_t) id);
 
+    } else if (strcmp(what, "flood") == 0) {
+        w->flood = id;
+
     } else if (strcmp(what, "drain") == 0) {
         atomic_store(&w->c.header->relay.draining, (uint32_t) id);
 
@@ -407,6 +412,7 @@ worker_tick(worker_t *w)
 
     now = agent_zone_now();
     atomic_store(&w->c.header->worker[WORKER].seen, now);
+    atomic_fetch_add(&w->c.header->worker[WORKER].rx_packets, w->flood);
 
     for (i = 0; i < w->uses; i++) {
         (void) voice_cluster_used(&w->c, w->used[i], now);

@@ -274,6 +274,30 @@ describe('orders', () => {
                 (await a.nodes()).n1.flags === UP);
         }));
 
+    test('a flood: the node takes itself out, and comes back', () =>
+        withFleet(2, async ([a, b], prefix) => {
+            await a.ask('bench', 40, 1000);
+            await agree([a, b]);
+
+            a.tell('flood', 100000);
+            await until('its guilds to have moved', async () =>
+                guildsOf(await b.guilds(), 'n0') === 0, 10000);
+
+            const order = JSON.parse(await etcd.get(`${prefix}q/n0`));
+
+            assert.equal(order.m, 'evict');
+            assert.match(order.why, /^\d+ packets\/s received$/);
+
+            /* nobody would be left: the other one stays */
+            b.tell('flood', 100000);
+            await b.says(/nobody to take this node's guilds/);
+            assert.equal((await a.nodes()).n1.flags, UP);
+
+            a.tell('flood', 0);
+            await until('it to be back', async () =>
+                (await b.nodes()).n0.flags === UP, 15000);
+        }, { conf: { fleet: { alarm_packets: 50000, alarm_seconds: 5 } } }));
+
     test('drain: guilds go at a pace, one node at a time', () =>
         withFleet(3, async (agents, prefix) => {
             const [a, b] = agents;
