@@ -82,7 +82,7 @@ async function crowds(nginx, number) {
         for (const name of Object.keys(total).slice(4)) {
             total[name] += s[name];
         }
-        if (code !== 0 && !/did not join/.test(stderr)) {
+        if (code !== 0 && (!/did not join/.test(stderr) || gone > 0)) {
             say(`crowd ${number}: ${stderr.trim()}`);
         }
     }
