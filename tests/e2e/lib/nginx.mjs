@@ -319,6 +319,15 @@ ${this.relays.map((r, i) => `\
             : this.child.pid;
     }
 
+    /* the same as a list, which is empty once it has ended */
+    pids() {
+        try {
+            return [this.pid];
+        } catch {
+            return [];
+        }
+    }
+
     workers() {
         try {
             return children(this.pid);
