@@ -4,6 +4,7 @@
 
 
 #include "voice_session_internal.h"
+#include "voice_spoke.h"
 
 
 void
@@ -110,6 +111,17 @@ voice_session_enter(voice_zone_t *z, voice_session_t *s)
 }
 
 
+/* Others are told again what they know; who listens from outside isn't. */
+
+static void
+voice_session_spoke(voice_zone_t *z, const voice_session_t *s, uint32_t mask)
+{
+    if (atomic_load(&s->speaking) != mask) {
+        voice_spoke_append(z, s, mask);
+    }
+}
+
+
 /* In a repair the session is out of the room's list already. */
 
 void
@@ -133,6 +145,7 @@ voice_session_leave(voice_zone_t *z, voice_session_t *s)
         }
 
         voice_session_tell(z, r, s, VOICE_EVENT_LEAVE, 0);
+        voice_session_spoke(z, s, 0);
     }
 
     voice_session_order();
@@ -164,6 +177,7 @@ voice_session_speaking(voice_zone_t *z, voice_id_t id, uint32_t mask,
 
             if (atomic_load(&s->speaking) != mask || force) {
                 voice_session_tell(z, r, s, VOICE_EVENT_SPEAKING, mask);
+                voice_session_spoke(z, s, mask);
                 atomic_store(&s->speaking, mask);
             }
         }

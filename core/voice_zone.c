@@ -347,6 +347,7 @@ voice_worker_gone(voice_zone_t *z, uint16_t slot, uint64_t now,
     /* last: whoever dies before leaves a dead pid, which is found again */
 
     atomic_store(&w->listeners, 0);
+    atomic_store(&w->hearers, 0);
     w->name[0] = '\0';
     atomic_store(&w->pid, 0);
 

@@ -36,7 +36,7 @@
 
 
 #define VOICE_ZONE_MAGIC           0x656E6F5A2D786E76ull     /* "vnx-Zone" */
-#define VOICE_ZONE_LAYOUT          6
+#define VOICE_ZONE_LAYOUT          7
 
 #define VOICE_ZONE_SESSIONS_MIN    64
 #define VOICE_ZONE_SESSIONS_MAX    (1u << 17)    /* 17 bits in an SSRC */
@@ -47,6 +47,7 @@
 #define VOICE_ENDPOINTS_MAX        16
 #define VOICE_CUTS_MAX             256
 #define VOICE_LOG_EVENTS           16384         /* a power of two */
+#define VOICE_SPOKE_EVENTS         1024          /* a power of two */
 
 #define VOICE_PEERS_MAX            1024          /* other nodes */
 #define VOICE_PEER_NAME_MAX        32
@@ -158,12 +159,23 @@ typedef struct {
 } voice_fence_record_t;
 
 
+/* Somebody starts or stops speaking, see voice_spoke.h. */
+typedef struct {
+    uint64_t             guild_id;
+    uint64_t             channel_id;
+    uint64_t             user_id;
+    uint32_t             ssrc;
+    uint32_t             speaking;      /* mask; 0: stops */
+} voice_spoke_t;
+
+
 typedef struct {
     _Atomic uint32_t   pid;          /* 0: the slot is free */
     uint32_t           dirty;        /* first session with events, index + 1 */
     _Atomic uint32_t   taken;        /* sessions resumed by other workers */
     uint32_t           gateways;     /* gateway sessions attached */
     _Atomic uint32_t   listeners;    /* others that want the log's events */
+    _Atomic uint32_t   hearers;      /* those that want to know who speaks */
     char               name[VOICE_WORKER_NAME_MAX];  /* wake socket, abstract */
     uint64_t           started;      /* ms */
     _Alignas(64) voice_metrics_t   metrics;
@@ -235,6 +247,9 @@ typedef struct {
     voice_fence_record_t   fence[VOICE_FENCES][VOICE_FENCE_WAYS];
 
     voice_log_event_t  log[VOICE_LOG_EVENTS];
+
+    _Atomic uint64_t   spoke_next;   /* number of the next one */
+    voice_spoke_t      spoke[VOICE_SPOKE_EVENTS];
 } voice_zone_header_t;
 
 

@@ -321,7 +321,7 @@ ngx_http_voice_api_allowed(ngx_http_voice_api_t *api, ngx_uint_t known)
 
 /* Which call it is. */
 
-static ngx_int_t
+ngx_int_t
 ngx_http_voice_api_id(ngx_str_t *word, uint64_t *id)
 {
     size_t    i;

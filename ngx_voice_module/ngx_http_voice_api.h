@@ -96,6 +96,9 @@ void ngx_http_voice_api_count(void *data);
  */
 ngx_int_t ngx_http_voice_api_guild(ngx_http_voice_api_t *api);
 
+/* A snowflake of the URL; NGX_DECLINED. */
+ngx_int_t ngx_http_voice_api_id(ngx_str_t *word, uint64_t *id);
+
 /* The value of a header of the request, or NULL. */
 ngx_str_t *ngx_http_voice_api_header_in(ngx_http_request_t *r,
     const char *name);

@@ -7,7 +7,9 @@
  * Each stream has its own place in the zone's log and reads on from there as
  * its client takes what is sent.  An event's id is its number and names the
  * zone, so that a client may go on at any worker, with Last-Event-ID, as long
- * as the log has what comes next; or else it is told to look anew.
+ * as the log has what comes next; or else it is told to look anew.  Who
+ * speaks is told only to those that ask for it, and as it happens: these
+ * events have no id, and none that was missed is told later.
  */
 
 
@@ -17,6 +19,8 @@
 #include <ngx_http.h>
 
 #include "ngx_http_voice_api.h"
+
+#include "voice_spoke.h"
 
 
 /* A comment, so that proxies and clients see that the stream is alive. */
@@ -34,10 +38,12 @@ typedef struct {
     ngx_http_request_t   *request;
     voice_zone_t         *zone;
     uint64_t              next;          /* number in the log */
+    uint64_t              spoke;         /* and of who speaks */
     uint64_t              guild_id;      /* 0: all */
     voice_buf_t           text;          /* what is being sent */
     ngx_event_t           alive;
     unsigned              sending:1;     /* text isn't written yet */
+    unsigned              speaking:1;    /* is wanted */
 } ngx_http_voice_stream_t;
 
 
@@ -174,6 +180,54 @@ ngx_http_voice_stream_reset(ngx_http_voice_stream_t *st)
 
 
 static void
+ngx_http_voice_stream_spoke(ngx_http_voice_stream_t *st,
+    const voice_spoke_t *sp)
+{
+    voice_buf_t  *b = &st->text;
+
+    if (st->guild_id != 0 && st->guild_id != sp->guild_id) {
+        return;
+    }
+
+    voice_buf_puts(b, "event: speaking\ndata: {\"guild_id\":");
+    voice_buf_id(b, sp->guild_id);
+    voice_buf_puts(b, ",\"channel_id\":");
+    voice_buf_id(b, sp->channel_id);
+    voice_buf_puts(b, ",\"user_id\":");
+    voice_buf_id(b, sp->user_id);
+    voice_buf_puts(b, ",\"ssrc\":");
+    voice_buf_uint(b, sp->ssrc);
+    voice_buf_puts(b, ",\"speaking\":");
+    voice_buf_uint(b, sp->speaking);
+    voice_buf_puts(b, "}\n\n");
+}
+
+
+static void
+ngx_http_voice_stream_fill_spoke(ngx_http_voice_stream_t *st)
+{
+    bool           missed;
+    size_t         i, n;
+    voice_spoke_t  list[NGX_HTTP_VOICE_STREAM_BATCH];
+
+    while (st->speaking && st->text.len == 0
+           && st->spoke != voice_spoke_next(st->zone))
+    {
+        voice_spoke_read(st->zone, &st->spoke, list,
+                         NGX_HTTP_VOICE_STREAM_BATCH, &n, &missed);
+
+        if (missed) {
+            voice_buf_puts(&st->text, "event: speaking_reset\ndata: {}\n\n");
+        }
+
+        for (i = 0; i < n; i++) {
+            ngx_http_voice_stream_spoke(st, &list[i]);
+        }
+    }
+}
+
+
+static void
 ngx_http_voice_stream_fill(ngx_http_voice_stream_t *st)
 {
     size_t              i, n;
@@ -271,6 +325,7 @@ ngx_http_voice_stream_run(ngx_http_voice_stream_t *st)
     do {
         if (!st->sending) {
             ngx_http_voice_stream_fill(st);
+            ngx_http_voice_stream_fill_spoke(st);
 
             if (st->text.len == 0) {
                 return;
@@ -376,6 +431,7 @@ ngx_http_voice_stream_alive_handler(ngx_event_t *ev)
 static void
 ngx_http_voice_stream_cleanup(void *data)
 {
+    voice_worker_t           *w;
     ngx_http_voice_stream_t  *st = data;
 
     ngx_queue_remove(&st->queue);
@@ -386,7 +442,10 @@ ngx_http_voice_stream_cleanup(void *data)
 
     voice_buf_free(&st->text);
 
-    atomic_fetch_sub(&st->zone->header->worker[st->zone->worker].listeners, 1);
+    w = &st->zone->header->worker[st->zone->worker];
+
+    atomic_fetch_sub(&w->listeners, 1);
+    atomic_fetch_sub(&w->hearers, st->speaking);
 }
 
 
@@ -428,31 +487,39 @@ ngx_http_voice_stream_last(ngx_http_voice_stream_t *st, ngx_str_t *value)
 static ngx_int_t
 ngx_http_voice_stream_guild(ngx_http_voice_api_t *api, uint64_t *guild_id)
 {
-    size_t     i;
-    uint64_t   n;
     ngx_str_t  value;
 
     *guild_id = 0;
 
-    if (ngx_http_arg(api->request, (u_char *) "guild_id", 8, &value) != NGX_OK)
+    if (ngx_http_arg(api->request, (u_char *) "guild_id", 8, &value) == NGX_OK
+        && ngx_http_voice_api_id(&value, guild_id) != NGX_OK)
     {
-        return NGX_OK;
-    }
-
-    for (i = 0, n = 0; i < value.len && i < 19; i++) {
-        if (value.data[i] < '0' || value.data[i] > '9') {
-            break;
-        }
-
-        n = n * 10 + (value.data[i] - '0');
-    }
-
-    if (i != value.len || n == 0) {
         ngx_http_voice_api_field(api, "/guild_id", "a snowflake is expected");
         return NGX_DECLINED;
     }
 
-    *guild_id = n;
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_voice_stream_speaking(ngx_http_voice_api_t *api, ngx_uint_t *speaking)
+{
+    ngx_str_t  value;
+
+    *speaking = 0;
+
+    if (ngx_http_arg(api->request, (u_char *) "speaking", 8, &value) != NGX_OK)
+    {
+        return NGX_OK;
+    }
+
+    if (value.len != 1 || (value.data[0] != '0' && value.data[0] != '1')) {
+        ngx_http_voice_api_field(api, "/speaking", "0 or 1 is expected");
+        return NGX_DECLINED;
+    }
+
+    *speaking = (value.data[0] == '1');
 
     return NGX_OK;
 }
@@ -492,11 +559,15 @@ ngx_http_voice_stream_open(ngx_http_voice_api_t *api)
 {
     uint64_t                  guild_id;
     ngx_str_t                *last;
+    ngx_uint_t                speaking;
+    voice_worker_t           *w;
     ngx_http_cleanup_t       *cln;
     ngx_http_request_t       *r = api->request;
     ngx_http_voice_stream_t  *st;
 
-    if (ngx_http_voice_stream_guild(api, &guild_id) != NGX_OK) {
+    if (ngx_http_voice_stream_guild(api, &guild_id) != NGX_OK
+        || ngx_http_voice_stream_speaking(api, &speaking) != NGX_OK)
+    {
         return;
     }
 
@@ -512,6 +583,8 @@ ngx_http_voice_stream_open(ngx_http_voice_api_t *api)
     st->zone = api->zone;
     st->guild_id = guild_id;
     st->next = voice_log_next(st->zone);
+    st->spoke = voice_spoke_next(st->zone);
+    st->speaking = speaking;
 
     voice_buf_growing(&st->text, NULL, 1024 * 1024);
     voice_buf_puts(&st->text, ": voice events\n\n");
@@ -528,7 +601,10 @@ ngx_http_voice_stream_open(ngx_http_voice_api_t *api)
         return;
     }
 
-    atomic_fetch_add(&st->zone->header->worker[st->zone->worker].listeners, 1);
+    w = &st->zone->header->worker[st->zone->worker];
+
+    atomic_fetch_add(&w->listeners, 1);
+    atomic_fetch_add(&w->hearers, st->speaking);
     ngx_queue_insert_tail(&ngx_http_voice_streams, &st->queue);
 
     cln->handler = ngx_http_voice_stream_cleanup;

@@ -18,7 +18,7 @@ import { Member, newUser } from './lib/member.mjs';
 import { Nginx } from './lib/nginx.mjs';
 import { newKey, signToken, userToken as tokenOf } from './lib/token.mjs';
 import { voicectl } from './lib/voicectl.mjs';
-import { until } from './lib/wait.mjs';
+import { Inbox, until } from './lib/wait.mjs';
 
 
 const GUILD = '1000';
@@ -445,6 +445,97 @@ describe('voicectl says why it failed', () => {
         assert.match(lines[0], /reason: "spam' , client: 1\.2\.3\.4\?2026/);
         assert.equal(nginx.logLines(/^2026\/01\/01/).length, 0);
         await part(a);
+    });
+});
+
+
+/* Server-sent events of the platform, as they come. */
+async function stream(query) {
+    const abort = new AbortController();
+    const r = await fetch(`http://127.0.0.1:${nginx.http}/api/v1/events`
+        + query, { signal: abort.signal,
+        headers: { Authorization: `Bearer ${platformToken()}` } });
+    const inbox = new Inbox();
+
+    const read = async () => {
+        let text = '';
+
+        for await (const chunk of r.body) {
+            text += Buffer.from(chunk).toString();
+
+            const parts = text.split('\n\n');
+
+            text = parts.pop();
+            for (const part of parts.filter((p) => p[0] !== ':')) {
+                const fields = Object.fromEntries(part.split('\n').map((l) =>
+                    [l.split(': ')[0], l.slice(l.indexOf(': ') + 2)]));
+
+                inbox.push({ ...fields, data: JSON.parse(fields.data) });
+            }
+        }
+    };
+
+    read().catch((e) => inbox.end(e.message));
+    assert.equal(r.status, 200);
+
+    return {
+        all: inbox.all,
+        event: (name, fits = () => true, from = 0) => inbox.find((e) =>
+            e.event === name && fits(e.data), { from, what: name }),
+        close: () => abort.abort()
+    };
+}
+
+
+describe('events for a platform', () => {
+    test('who speaks, if that is asked for', async () => {
+        const plain = await stream('');
+        const more = await stream(`?speaking=1&guild_id=${GUILD}`);
+        const other = await stream('?speaking=1&guild_id=77');
+        const a = await join(LOUNGE);
+        const own = (d) => d.user_id === a.user;
+
+        a.voice.say(5, { speaking: 1, delay: 0, ssrc: a.voice.ssrc });
+
+        const { id, data } = await more.event('speaking', own);
+
+        assert.equal(id, undefined);
+        assert.deepEqual(data, { guild_id: GUILD, channel_id: LOUNGE,
+            user_id: a.user, ssrc: a.voice.ssrc, speaking: 1 });
+
+        a.voice.say(5, { speaking: 0, delay: 0, ssrc: a.voice.ssrc });
+        await more.event('speaking', (d) => own(d) && d.speaking === 0);
+
+        /* whoever goes in the middle of a word has stopped */
+        let from = more.all.length;
+
+        a.voice.say(5, { speaking: 1, delay: 0, ssrc: a.voice.ssrc });
+        await more.event('speaking', (d) => own(d) && d.speaking === 1, from);
+        from = more.all.length;
+        await part(a);
+        await more.event('speaking', (d) => own(d) && d.speaking === 0, from);
+
+        for (const s of [plain, more]) {
+            await s.event('leave', (d) => d.voice_state.user_id === a.user);
+        }
+        assert.ok(plain.all.every((e) => e.event !== 'speaking' && e.id));
+        assert.equal(other.all.length, 0);
+
+        for (const s of [plain, more, other]) {
+            s.close();
+        }
+    });
+
+    test('a query that means nothing is refused', async () => {
+        for (const [query, field] of [['speaking=yes', 'speaking'],
+            ['guild_id=0', 'guild_id'],
+            ['guild_id=18446744073709551616', 'guild_id']])
+        {
+            const r = await rest('GET', `events?${query}`);
+
+            assert.equal(r.status, 400, query);
+            assert.ok(r.body.errors[field], query);
+        }
     });
 });
 
