@@ -447,18 +447,22 @@ ngx_voice_receive_crowded_out(ngx_voice_relay_t *r, ngx_voice_datagram_t *d,
     voice_session_t *s, const voice_rtp_body_t *body, ngx_uint_t silence)
 {
     size_t          len;
-    uint32_t        index;
     ngx_uint_t      loudness;
+    voice_id_t      id;
     voice_room_t   *room;
     const uint8_t  *level;
 
-    index = voice_id_index(atomic_load_explicit(&s->room,
-                                                memory_order_relaxed));
-    room = &r->zone->room[index];
+    id = atomic_load_explicit(&s->room, memory_order_relaxed);
 
-    if (d->socket->speakers == 0 || index >= r->zone->header->sessions
-        || room->members <= d->socket->speakers)
+    if (d->socket->speakers == 0 || id == 0
+        || voice_id_index(id) >= r->zone->header->sessions)
     {
+        return 0;
+    }
+
+    room = &r->zone->room[voice_id_index(id)];
+
+    if (room->members <= d->socket->speakers) {
         return 0;
     }
 
