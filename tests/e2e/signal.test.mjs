@@ -636,15 +636,40 @@ describe('resume', () => {
 
             b.ws.cut();
             await b.whenClosed();
-            for (let i = 0; i < 200; i++) {
-                a.say(OP.SPEAKING, { speaking: 1 + (i & 1), delay: 0,
-                    ssrc: a.ssrc });
+
+            /* each says at least that it came and that it went */
+            for (let i = 0; i < 65; i++) {
+                await leave(await Member.join(free, room));
             }
             await a.settled();
             await assert.rejects(b.resume(), /closed with 4006/);
             assert.equal(await free.metric('outbox_overflows'), 1);
             b.closeUdp();
             await leave(a);
+        } finally {
+            await free.stop();
+        }
+    });
+
+    test('one who toggles Speaking makes nobody miss too much', async () => {
+        const free = await Nginx.start({ http: 'voice_signal_rate off;' });
+
+        try {
+            const room = newRoom();
+            const [a, b] = await call(free, room, room);
+
+            b.ws.cut();
+            await b.whenClosed();
+            for (let i = 0; i < 1000; i++) {
+                a.say(OP.SPEAKING, { speaking: i & 1, delay: 0,
+                    ssrc: a.ssrc });
+            }
+            await a.settled();
+            await b.resume();
+            await until('the last of it', () => b.messages.all.findLast(
+                (m) => m.op === OP.SPEAKING)?.d.speaking === 1);
+            assert.equal(await free.metric('outbox_overflows'), 0);
+            await leave(a, b);
         } finally {
             await free.stop();
         }

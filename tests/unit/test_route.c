@@ -21,6 +21,7 @@
 #define LOG_SAMPLES       (1u << 16)
 #define LOG_READERS       3
 #define LOG_MS            2500
+#define LOG_BREAK         100     /* changes, then readers get a turn */
 
 #define ROUTE_SECONDS     60      /* no process outlives this */
 
@@ -464,7 +465,7 @@ typedef struct {
 
 typedef struct {
     _Atomic uint32_t   stop;
-    uint32_t           n[LOG_READERS];
+    _Atomic uint32_t   n[LOG_READERS];
     sample_t           sample[LOG_READERS][LOG_SAMPLES];
     uint64_t           hash[LOG_VERSIONS];
 } route_log_t;
@@ -527,6 +528,25 @@ log_reader(route_log_t *log, int k, uint32_t room)
     }
 
     _exit(0);
+}
+
+
+/* On a busy machine readers may come long after the writer. */
+
+static void
+log_await(route_log_t *log)
+{
+    int       k;
+    uint64_t  start;
+
+    start = now_ms();
+
+    for (k = 0; k < LOG_READERS; k++) {
+        while (atomic_load(&log->n[k]) == 0) {
+            assert_true(now_ms() - start < ROUTE_SECONDS * 1000 / 2);
+            usleep(1000);
+        }
+    }
 }
 
 
@@ -650,12 +670,17 @@ test_concurrent(void **state)
         }
     }
 
+    log_await(log);
     start = now_ms();
 
     for (i = 0; i < LOG_VERSIONS / 3 && now_ms() - start < LOG_MS; i++) {
         k = zone_random(&random) % 12;
         log_change(&id[k], &user, zone_random(&random));
         log_note(log, room);
+
+        if (i % LOG_BREAK == 0) {
+            usleep(100);
+        }
     }
 
     atomic_store(&log->stop, 1);
