@@ -15,6 +15,7 @@ import { describe, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 
 import { balance } from './lib/accounts.mjs';
+import { GUILD, Guest, USER, guilds } from './lib/gateway.mjs';
 import { Pair, brief, lossless, underLoad } from './lib/load.mjs';
 import { Member, OP, call, leave, newRoom } from './lib/member.mjs';
 import { Nginx, SANITIZED, children, isRunning } from './lib/nginx.mjs';
@@ -88,6 +89,15 @@ function pidOf(nginx) {
 }
 
 
+/* The directory with another name, and whatever channels more. */
+function directory(name, ...channels) {
+    const [guild, ...others] = guilds();
+
+    return [{ ...guild, name, channels: [...guild.channels, ...channels] },
+        ...others];
+}
+
+
 async function twentyReloads(nginx) {
     for (let i = 0; i < 20; i++) {
         if (i === 7) {
@@ -95,6 +105,7 @@ async function twentyReloads(nginx) {
         }
         await nginx.reload({ ...nginx.options, workers: [4, 1, 2][i % 3],
             relays: i % 8 === 3 ? MORE : RELAYS,
+            guilds: directory(`Guild ${i}`),
             http: `voice_heartbeat ${13000 + i}ms;` });
     }
 }
@@ -103,6 +114,7 @@ async function twentyReloads(nginx) {
 /* What a reload changed holds for those who come after it, and only them. */
 async function newRules(nginx) {
     const { key } = nginx;
+    const attic = '41771983423143999';
     const old = join(nginx.dir, 'old.key');
     const room = newRoom();
     const before = await Member.join(nginx, room);
@@ -112,6 +124,7 @@ async function newRules(nginx) {
     nginx.key = 'a-key-of-thirty-two-characters-or-more';
     await nginx.reload({ ...nginx.options,
         modes: ['xsalsa20_poly1305', 'aead_aes256_gcm_rtpsize'],
+        guilds: directory('Guild', { id: attic, name: 'attic', type: 2 }),
         http: `voice_key ${old}; voice_heartbeat 7s; `
             + 'voice_signal_rate 1/s 20;' });
 
@@ -135,6 +148,10 @@ async function newRules(nginx) {
     }
     assert.equal((await after.whenClosed()).code, 4021);
     await leave(before, after);
+
+    const guest = await Guest.join(nginx, GUILD, attic, { user: USER.member });
+
+    await guest.leave();
 }
 
 
