@@ -37,6 +37,12 @@ agent_put_node(agent_model_t *m, const char *name, const char *value,
         return true;
     }
 
+    /* an answer may be older than what the watch has told, see below */
+
+    if (revision < node->told_rev && !m->listing) {
+        return true;
+    }
+
     if (strcmp(node->info.boot, info.boot) != 0) {
         node->reborn = (node->guilds != 0);
 
@@ -57,6 +63,7 @@ agent_put_node(agent_model_t *m, const char *name, const char *value,
     node->info = info;
     memcpy(node->machine, machine, sizeof(node->machine));
     node->register_rev = revision;
+    node->told_rev = revision;
     node->registered = true;
     node->vanished = 0;
     node->dead = false;
@@ -335,7 +342,8 @@ agent_model_delete(agent_model_t *m, const char *key, uint64_t revision,
         return;
     }
 
-    if (kind == 'n' && node->register_rev <= revision) {
+    if (kind == 'n' && node->told_rev <= revision) {
+        node->told_rev = revision;
         agent_node_vanish(m, node, now);
 
     } else if (kind == 'q' && node->order_rev <= revision) {
@@ -370,6 +378,10 @@ agent_model_list_end(agent_model_t *m, uint64_t revision, uint64_t now)
     n = 0;
 
     for (node = m->nodes; node != NULL; node = node->next) {
+
+        if (node->seen != m->list) {
+            node->told_rev = revision;
+        }
 
         if (node->registered && node->seen != m->list) {
             agent_node_vanish(m, node, now);

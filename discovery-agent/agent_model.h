@@ -60,6 +60,7 @@ struct agent_node_s {
     voice_node_load_t   load;
     char                machine[64];
     uint64_t            register_rev;    /* mod revision of n/; 0: not there */
+    uint64_t            told_rev;    /* of the last put or end of n/ */
     uint64_t            load_rev;
     uint64_t            order_rev;
     uint64_t            vanished;    /* when n/ went, 0: it is there */

@@ -234,6 +234,46 @@ test_return_in_grace(void **state)
 
 /* All who live act, each for its own share at once, for others' later. */
 
+/* What an answer says may be older than what was told meanwhile. */
+
+static void
+test_late_answers(void **state)
+{
+    agent_node_t   *node;
+    agent_model_t   m;
+
+    (void) state;
+
+    prepare(&m, 3, 0);
+    node = agent_model_node(&m, "n1");
+
+    put_node(&m, "n1", "b", "drain", 600, 2000);
+    put_node(&m, "n1", "b", "up", 500, 2000);
+    assert_false(agent_node_open(node));
+    test_num("revision", (int) node->register_rev, 600);
+
+    del(&m, "n/n1", 700, 2000);
+    put_node(&m, "n1", "b", "up", 600, 2000);
+    assert_false(node->registered);
+
+    put_node(&m, "n1", "b", "up", 800, 2000);
+    assert_true(agent_node_open(node));
+    del(&m, "n/n1", 700, 2000);
+    assert_true(node->registered);
+
+    /* etcd's data are of a former time: what it lists is so */
+
+    agent_model_list_begin(&m);
+    put_node(&m, "n1", "b", "drain", 40, 2000);
+    agent_model_list_end(&m, 50, 2000);
+    test_num("listed", (int) node->register_rev, 40);
+    put_node(&m, "n2", "b", "up", 51, 2000);
+    assert_true(agent_node_open(agent_model_node(&m, "n2")));
+
+    agent_model_free(&m);
+}
+
+
 static void
 test_ranks(void **state)
 {
@@ -615,6 +655,7 @@ main(void)
         cmocka_unit_test(test_keys),
         cmocka_unit_test(test_death),
         cmocka_unit_test(test_return_in_grace),
+        cmocka_unit_test(test_late_answers),
         cmocka_unit_test(test_ranks),
         cmocka_unit_test(test_hold),
         cmocka_unit_test(test_orders),
