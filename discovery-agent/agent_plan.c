@@ -136,10 +136,11 @@ void
 agent_model_tick(agent_model_t *m, uint64_t now)
 {
     bool           due;
-    size_t         missing, total;
+    size_t         missing, recent, total;
     agent_node_t  *node;
 
     missing = 0;
+    recent = 0;
     total = 0;
     due = false;
 
@@ -152,6 +153,13 @@ agent_model_tick(agent_model_t *m, uint64_t now)
             total++;
             missing++;
             due = due || now - node->vanished >= m->grace;
+
+        } else if (now - node->vanished < m->grace + AGENT_NEWS) {
+
+            /* leases that nobody renews end one by one, within TTL/3 */
+
+            total++;
+            recent++;
         }
     }
 
@@ -160,8 +168,8 @@ agent_model_tick(agent_model_t *m, uint64_t now)
         return;
     }
 
-    if (missing >= AGENT_HOLD_MIN
-        && missing * 100 > total * AGENT_HOLD_PERCENT)
+    if (missing + recent >= AGENT_HOLD_MIN
+        && (missing + recent) * 100 > total * AGENT_HOLD_PERCENT)
     {
         if (!m->holding) {
             m->holding = true;

@@ -355,6 +355,35 @@ test_hold(void **state)
     assert_true(agent_model_node(&m, "n1")->dead);
     agent_model_free(&m);
 
+    /* one after the other is together, too */
+
+    prepare(&m, 12, 10);
+
+    for (i = 1; i <= 4; i++) {
+        snprintf(key, sizeof(key), "n/n%u", i);
+        del(&m, key, 500 + i, 2000 + i * 550);
+        agent_model_tick(&m, 2000 + i * 550 + 500);
+    }
+
+    assert_true(m.holding);
+    assert_true(agent_model_node(&m, "n2")->dead);
+    assert_false(agent_model_node(&m, "n3")->dead);
+    assert_false(agent_model_node(&m, "n4")->dead);
+    agent_model_free(&m);
+
+    /* but not what has nothing to do with each other */
+
+    prepare(&m, 12, 10);
+
+    for (i = 1; i <= 4; i++) {
+        snprintf(key, sizeof(key), "n/n%u", i);
+        del(&m, key, 500 + i, i * 3000);
+        agent_model_tick(&m, i * 3000 + 500);
+        assert_false(m.holding);
+    }
+
+    agent_model_free(&m);
+
     /* two of three are no mass */
 
     prepare(&m, 3, 10);
