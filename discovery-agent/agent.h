@@ -51,6 +51,7 @@ typedef struct {
     bool        keeping;               /* a keepalive is under way: only one */
     bool        registering;
     bool        lost;                  /* and not back yet */
+    bool        ended;                 /* it was given back */
 
     uint64_t    list_revision;
     uint64_t    next_list;

@@ -457,11 +457,13 @@ agent_session_tick(agent_t *a)
 static void
 agent_session_bye(void *data, int code, const json_t *answer, uint64_t sent)
 {
+    agent_t  *a = data;
+
     (void) code;
     (void) answer;
     (void) sent;
 
-    *(bool *) data = true;
+    a->session.ended = true;
 }
 
 
@@ -470,7 +472,6 @@ agent_session_bye(void *data, int code, const json_t *answer, uint64_t sent)
 void
 agent_session_end(agent_t *a)
 {
-    bool              done;
     uint64_t          lease, until;
     agent_session_t  *s = &a->session;
 
@@ -481,16 +482,17 @@ agent_session_end(agent_t *a)
     lease = s->lease;
     s->lease = 0;                      /* that it goes is no loss now */
 
-    done = false;
+    /* the answer may come when this has returned: it is told to a, not here */
+
     until = agent_now() + agent_timeout(a);
 
     if (!agent_etcd_call(a->etcd, "lease/revoke", agent_session_id(lease),
-                         agent_timeout(a), agent_session_bye, &done))
+                         agent_timeout(a), agent_session_bye, a))
     {
         return;
     }
 
-    while (!done && agent_now() < until) {
+    while (!s->ended && agent_now() < until) {
         agent_etcd_turn(a->etcd, NULL, 0, 50);
     }
 }
