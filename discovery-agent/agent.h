@@ -38,6 +38,7 @@ typedef struct agent_join_s  agent_join_t;
 /* This node at etcd. */
 typedef struct {
     uint64_t    lease;                 /* 0: none */
+    uint64_t    asked;                 /* ms, when it was asked for */
     uint64_t    confirmed;             /* ms, when the last good call for it
                                           was sent */
     uint64_t    next_keepalive;
@@ -146,6 +147,9 @@ void agent_session_tick(agent_t *a);
 void agent_watch_tick(agent_t *a);
 
 void agent_session_lost(agent_t *a, const char *why);
+
+/* The answer to a call of that time is about a lease that we had before. */
+bool agent_session_former(const agent_t *a, uint64_t sent);
 
 /* Our n/ has to say something else. */
 void agent_session_publish(agent_t *a);

@@ -337,6 +337,7 @@ agent_call_create(agent_etcd_t *e, const char *path, json_t *body,
     }
 
     call->etcd = e;
+    call->sent = agent_now();
     call->timeout = timeout;
     call->body = json_dumps(body, JSON_COMPACT);
     json_decref(body);

@@ -81,6 +81,13 @@ agent_session_lost(agent_t *a, const char *why)
 }
 
 
+bool
+agent_session_former(const agent_t *a, uint64_t sent)
+{
+    return a->session.lease == 0 || sent < a->session.asked;
+}
+
+
 static void
 agent_grant_handler(void *data, int code, const json_t *answer, uint64_t sent)
 {
@@ -98,6 +105,7 @@ agent_grant_handler(void *data, int code, const json_t *answer, uint64_t sent)
         return;
     }
 
+    s->asked = sent;
     s->confirmed = sent;
     s->next_keepalive = sent + agent_ttl(a) / 3;
 }
@@ -112,6 +120,11 @@ agent_keepalive_handler(void *data, int code, const json_t *answer,
     agent_session_t  *s = &a->session;
 
     s->keeping = false;
+
+    if (agent_session_former(a, sent)) {
+        return;
+    }
+
     result = json_object_get(answer, "result");
 
     if (code == AGENT_ETCD_NOT_FOUND) {
@@ -242,7 +255,9 @@ agent_register_handler(void *data, int code, const json_t *answer,
     agent_t          *a = data;
     agent_session_t  *s = &a->session;
 
-    (void) sent;
+    if (agent_session_former(a, sent)) {
+        return;                        /* s->registering is of another call */
+    }
 
     s->registering = false;
 
@@ -352,6 +367,10 @@ agent_load_handler(void *data, int code, const json_t *answer, uint64_t sent)
     (void) answer;
 
     s->load_busy = false;
+
+    if (agent_session_former(a, sent)) {
+        return;
+    }
 
     if (code == AGENT_ETCD_NOT_FOUND) {
         agent_session_lost(a, "lease not found");
