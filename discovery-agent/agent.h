@@ -74,7 +74,8 @@ typedef struct {
     uint64_t    drain_next;
     bool        load_busy;
     bool        drain_busy;
-    char        drain_key[AGENT_KEY_MAX];  /* the slot that we hold */
+    char        drain_key[AGENT_KEY_MAX];  /* the slot that we hold, or may
+                                              hold: no answer yet */
 } agent_session_t;
 
 

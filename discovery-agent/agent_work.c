@@ -295,24 +295,43 @@ agent_work_empty(agent_t *a)
 }
 
 
+/* The slot is taken: by ourselves, if an answer of etcd's was lost. */
+
 static void
-agent_drain_handler(void *data, int code, const json_t *answer, uint64_t sent)
+agent_drain_kv(void *data, const agent_kv_t *kv)
 {
     agent_t  *a = data;
 
-    (void) sent;
+    a->model.drain_slot = kv->lease == a->session.lease;
+}
 
-    a->session.drain_busy = false;
 
-    if (code == AGENT_ETCD_OK
-        && json_is_true(json_object_get(answer, "succeeded")))
-    {
+static void
+agent_drain_handler(void *data, int code, const json_t *answer, uint64_t sent)
+{
+    agent_t          *a = data;
+    agent_session_t  *s = &a->session;
+
+    s->drain_busy = false;
+
+    if (code != AGENT_ETCD_OK || agent_session_former(a, sent)) {
+        return;                        /* asked again, for the same slot */
+    }
+
+    if (json_is_true(json_object_get(answer, "succeeded"))) {
         a->model.drain_slot = true;
-        agent_log(AGENT_LOG_INFO, "draining, with slot %s",
-                  a->session.drain_key);
 
     } else {
-        a->session.drain_key[0] = '\0';
+        agent_kvs_each(json_object_get(json_object_get(json_array_get(
+                           json_object_get(answer, "responses"), 0),
+                           "response_range"), "kvs"), agent_drain_kv, a);
+    }
+
+    if (a->model.drain_slot) {
+        agent_log(AGENT_LOG_INFO, "draining, with slot %s", s->drain_key);
+
+    } else {
+        s->drain_key[0] = '\0';
     }
 }
 
@@ -321,23 +340,36 @@ static void
 agent_drain_release_handler(void *data, int code, const json_t *answer,
     uint64_t sent)
 {
-    (void) data;
-    (void) code;
+    agent_t  *a = data;
+
     (void) answer;
-    (void) sent;                       /* it goes with the lease otherwise */
+
+    a->session.drain_busy = false;
+
+    if (code == AGENT_ETCD_OK && !agent_session_former(a, sent)) {
+        a->session.drain_key[0] = '\0';
+    }
 }
 
+
+/* Until etcd says so: others wait for it. */
 
 static void
 agent_drain_end(agent_t *a)
 {
-    (void) agent_etcd_call(a->etcd, "kv/deleterange",
-                           agent_range(a->session.drain_key),
-                           agent_timeout(a), agent_drain_release_handler,
-                           NULL);
+    agent_session_t  *s = &a->session;
 
-    a->session.drain_key[0] = '\0';
     a->model.drain_slot = false;
+
+    if (s->drain_key[0] == '\0' || s->drain_busy || a->now < s->drain_next) {
+        return;
+    }
+
+    s->drain_next = a->now + agent_spread(500);
+    s->drain_busy = agent_etcd_call(a->etcd, "kv/deleterange",
+                                    agent_range(s->drain_key),
+                                    agent_timeout(a),
+                                    agent_drain_release_handler, a);
 }
 
 
@@ -371,10 +403,7 @@ agent_work_drain(agent_t *a)
     self = agent_model_self(&a->model);
 
     if (self == NULL || (self->info.flags & VOICE_NODE_DRAIN) == 0) {
-        if (a->model.drain_slot) {
-            agent_drain_end(a);
-        }
-
+        agent_drain_end(a);
         return;
     }
 
@@ -384,15 +413,18 @@ agent_work_drain(agent_t *a)
 
     s->drain_next = a->now + agent_spread(500);
 
-    snprintf(name, sizeof(name), "drain/%u",
-             (unsigned) (agent_spread(1000) % agent_drain_slots(a)));
-    agent_key(a, key, 'o', name);
+    if (key[0] == '\0') {
+        snprintf(name, sizeof(name), "drain/%u",
+                 (unsigned) (agent_spread(1000) % agent_drain_slots(a)));
+        agent_key(a, key, 'o', name);
+    }
 
     s->drain_busy = agent_etcd_call(a->etcd, "kv/txn",
         agent_txn(json_pack("[o]", agent_compare(key, "CREATE", 0)),
                   json_pack("[o]", agent_op("request_put",
                                 agent_put(key, a->conf.node, s->lease))),
-                  json_array()),
+                  json_pack("[o]", agent_op("request_range",
+                                            agent_range(key)))),
         agent_timeout(a), agent_drain_handler, a);
 }
 

@@ -139,6 +139,7 @@ test('without etcd an agent begins from its mirror', () =>
 /* Passes calls on to etcd; change(path, body, answer) may alter an answer. */
 async function proxy(etcd, change) {
     const server = http.createServer((req, res) => {
+        const asked = [];
         const up = http.request(`${etcd.url}${req.url}`, { method: 'POST',
             headers: req.headers, agent: false }, (answer) => {
             if (req.url === '/v3/watch') {
@@ -152,7 +153,8 @@ async function proxy(etcd, change) {
             answer.on('data', (part) => parts.push(part));
             answer.on('end', () => {
                 const [status, text] = change(req.url,
-                    Buffer.concat(parts).toString(), answer.statusCode);
+                    Buffer.concat(parts).toString(), answer.statusCode,
+                    Buffer.concat(asked).toString());
 
                 res.writeHead(status);
                 res.end(text);
@@ -161,6 +163,7 @@ async function proxy(etcd, change) {
 
         up.on('error', () => res.destroy());
         res.on('close', () => up.destroy());
+        req.on('data', (part) => asked.push(part));
         req.pipe(up);
     });
 
@@ -192,6 +195,39 @@ test('a keepalive without TTL is the end of the lease', async () => {
         await a.says(/keepalive without TTL/);
         await a.is('up');
         assert.equal((await a.find(1)).find, 'ok');
+    } finally {
+        await a.stop();
+        server.closeAllConnections();
+        server.close();
+        await etcd.stop();
+    }
+});
+
+
+test('a slot to drain is held although the answer was lost', async () => {
+    const etcd = await Etcd.start();
+    const slot = Buffer.from('rv1/eu/o/drain/0').toString('base64');
+    let lost = 1;
+    const server = await proxy(etcd, (path, text, status, asked) => {
+        if (path === '/v3/kv/txn' && asked.includes(slot) && lost > 0) {
+            lost--;
+            return [503, '{"code":14,"message":"no leader"}'];
+        }
+        return [status, text];
+    });
+    const a = await Agent.start({ node: 'n0', region: 'eu',
+        endpoints: [`http://127.0.0.1:${server.address().port}`] });
+
+    try {
+        await a.is('up');
+        a.tell('drain', 1);
+        await a.says(/draining, with slot/);
+        assert.equal(lost, 0);
+        assert.equal((await etcd.list('rv1/eu/o/')).length, 1);
+
+        a.tell('drain', 0);
+        await until('the slot to be free', async () =>
+            (await etcd.list('rv1/eu/o/')).length === 0);
     } finally {
         await a.stop();
         server.closeAllConnections();
