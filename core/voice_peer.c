@@ -403,13 +403,27 @@ voice_peer_order(voice_zone_t *z, const voice_state_info_t *info)
 }
 
 
+/* How far one hold of the lock may look from record i on. */
+
+static uint32_t
+voice_peer_step(const voice_zone_t *z, uint32_t i)
+{
+    uint32_t  end;
+
+    end = atomic_load(&z->header->state_end);
+
+    return (end > i && end - i > VOICE_PEER_STEP) ? i + VOICE_PEER_STEP : end;
+}
+
+
 /* Ends states of a peer; of all marks, or all but the present one. */
 
 static unsigned
 voice_peer_end(voice_zone_t *z, uint32_t peer, bool all)
 {
+    bool                        more;
     unsigned                    n, total;
-    uint32_t                    i;
+    uint32_t                    i, end;
     voice_state_t              *st;
     voice_state_info_t          info;
     const voice_peer_record_t  *p;
@@ -421,10 +435,9 @@ voice_peer_end(voice_zone_t *z, uint32_t peer, bool all)
         voice_zone_lock(z);
 
         p = voice_peer_get(z, peer);
+        end = (p != NULL) ? voice_peer_step(z, i) : i;
 
-        for (n = 0; p != NULL && n < VOICE_PEER_ENDS
-                    && i < atomic_load(&z->header->state_end); i++)
-        {
+        for (n = 0; n < VOICE_PEER_ENDS && i < end; i++) {
             st = &z->state[i];
 
             if (!st->used || st->channel_id == 0 || st->peer != peer
@@ -444,11 +457,13 @@ voice_peer_end(voice_zone_t *z, uint32_t peer, bool all)
             n++;
         }
 
+        more = (p != NULL && i < atomic_load(&z->header->state_end));
+
         voice_zone_unlock(z);
 
         total += n;
 
-    } while (n == VOICE_PEER_ENDS);
+    } while (more);
 
     return total;
 }
@@ -590,6 +605,7 @@ void
 voice_peer_digest(voice_zone_t *z, uint32_t peer, uint64_t *digest,
     uint32_t *n)
 {
+    bool                  more;
     uint32_t              i, end;
     const voice_state_t  *st;
 
@@ -600,7 +616,7 @@ voice_peer_digest(voice_zone_t *z, uint32_t peer, uint64_t *digest,
     do {
         voice_zone_lock(z);
 
-        end = atomic_load(&z->header->state_end);
+        end = voice_peer_step(z, i);
 
         for ( /* void */ ; i < end; i++) {
             st = &z->state[i];
@@ -609,16 +625,13 @@ voice_peer_digest(voice_zone_t *z, uint32_t peer, uint64_t *digest,
                 *digest += voice_peer_digest_one(st);
                 (*n)++;
             }
-
-            if ((i + 1) % VOICE_PEER_STEP == 0) {
-                i++;
-                break;
-            }
         }
+
+        more = (i < atomic_load(&z->header->state_end));
 
         voice_zone_unlock(z);
 
-    } while (i < end);
+    } while (more);
 }
 
 
@@ -626,33 +639,42 @@ void
 voice_peer_own(voice_zone_t *z, uint32_t *slot, voice_state_info_t *list,
     size_t max, size_t *n)
 {
-    uint32_t              i;
+    bool                  more;
+    uint32_t              i, end;
     const voice_state_t  *st;
 
     *n = 0;
+    i = *slot;
 
-    voice_zone_lock(z);
+    do {
+        voice_zone_lock(z);
 
-    for (i = *slot; i < atomic_load(&z->header->state_end) && *n < max; i++) {
-        st = &z->state[i];
+        end = voice_peer_step(z, i);
 
-        if (!st->used || st->channel_id == 0 || st->peer != 0) {
-            continue;
+        for ( /* void */ ; i < end && *n < max; i++) {
+            st = &z->state[i];
+
+            if (!st->used || st->channel_id == 0 || st->peer != 0) {
+                continue;
+            }
+
+            memset(&list[*n], 0, sizeof(voice_state_info_t));
+
+            list[*n].guild_id = st->guild_id;
+            list[*n].user_id = st->user_id;
+            list[*n].channel_id = st->channel_id;
+            list[*n].request_to_speak = st->request_to_speak;
+            list[*n].flags = st->flags;
+            memcpy(list[*n].session_id, st->session_id,
+                   sizeof(list[*n].session_id));
+            (*n)++;
         }
 
-        memset(&list[*n], 0, sizeof(voice_state_info_t));
+        more = (i < atomic_load(&z->header->state_end) && *n < max);
 
-        list[*n].guild_id = st->guild_id;
-        list[*n].user_id = st->user_id;
-        list[*n].channel_id = st->channel_id;
-        list[*n].request_to_speak = st->request_to_speak;
-        list[*n].flags = st->flags;
-        memcpy(list[*n].session_id, st->session_id,
-               sizeof(list[*n].session_id));
-        (*n)++;
-    }
+        voice_zone_unlock(z);
+
+    } while (more);
 
     *slot = i;
-
-    voice_zone_unlock(z);
 }
