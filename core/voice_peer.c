@@ -528,8 +528,12 @@ voice_peer_alive(voice_zone_t *z, uint32_t peer, bool alive, uint64_t now)
         } else if (p->gone == 0) {
             p->gone = (now != 0) ? now : 1;
 
-        } else {
-            over = (now > p->gone + VOICE_PEER_KEEP);
+        } else if (now > p->gone + VOICE_PEER_KEEP) {
+
+            /* a look at all states, so not at each call from now on */
+
+            over = true;
+            p->gone = now;
         }
     }
 

@@ -144,7 +144,8 @@ typedef struct {
 typedef struct {
     uint64_t   seq;           /* event of its log that its states are of */
     uint64_t   seen;          /* ms */
-    uint64_t   gone;          /* ms since when it is no node any more; or 0 */
+    uint64_t   gone;          /* ms since when it is no node any more, or its
+                                 states were last ended; or 0 */
     uint64_t   target;        /* event that the sync in progress is of */
     uint32_t   mark;          /* of the last or present sync of all states */
     char       name[VOICE_PEER_NAME_MAX + 1];     /* "": free */

@@ -419,6 +419,15 @@ test_peer_that_is_gone(void **state)
     test_num("over", voice_peer_alive(&t->z, t->ams, false,
                                       80001 + VOICE_PEER_KEEP), 1);
     is_out(t, BEN);
+
+    /* not looked at again with each call */
+
+    says(t, t->ams, BEN, ROOM, VOICE_SESSION_DEAF, VOICE_OK);
+    test_num("late", voice_peer_alive(&t->z, t->ams, false,
+                                      80002 + VOICE_PEER_KEEP), 0);
+    test_num("over", voice_peer_alive(&t->z, t->ams, false,
+                                      80002 + 2 * VOICE_PEER_KEEP), 1);
+    is_out(t, BEN);
 }
 
 
