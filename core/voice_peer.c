@@ -478,7 +478,9 @@ voice_peer_sync_begin(voice_zone_t *z, uint32_t peer, uint64_t seq)
 
     p = voice_peer_get(z, peer);
 
-    if (p != NULL) {
+    /* its log only grows: one of before was repeated by somebody */
+
+    if (p != NULL && seq >= p->seq) {
         p->mark++;
         p->target = seq;
     }
@@ -499,8 +501,9 @@ voice_peer_sync_done(voice_zone_t *z, uint32_t peer)
 
     p = voice_peer_get(z, peer);
 
-    if (p != NULL) {
+    if (p != NULL && p->target != 0) {
         p->seq = p->target;
+        p->target = 0;
     }
 
     voice_zone_unlock(z);

@@ -69,8 +69,9 @@ voice_err_t voice_peer_state(voice_zone_t *z, uint32_t peer,
 voice_err_t voice_peer_order(voice_zone_t *z, const voice_state_info_t *info);
 
 /*
- * A sync: all states of a peer come, then the rest is ended.  seq as in
- * voice_peer_advance(), which _done() calls.  Gives how many were ended.
+ * A sync: all states of a peer come, then the rest is ended.  seq, which isn't
+ * 0, as in voice_peer_advance(), is the record's target until _done().  One of
+ * before what the states are of is passed over.  Gives how many were ended.
  */
 void voice_peer_sync_begin(voice_zone_t *z, uint32_t peer, uint64_t seq);
 unsigned voice_peer_sync_done(voice_zone_t *z, uint32_t peer);

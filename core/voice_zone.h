@@ -146,7 +146,7 @@ typedef struct {
     uint64_t   seen;          /* ms */
     uint64_t   gone;          /* ms since when it is no node any more, or its
                                  states were last ended; or 0 */
-    uint64_t   target;        /* event that the sync in progress is of */
+    uint64_t   target;        /* event that the sync in progress is of; or 0 */
     uint32_t   mark;          /* of the last or present sync of all states */
     char       name[VOICE_PEER_NAME_MAX + 1];     /* "": free */
     char       boot[VOICE_PEER_BOOT_MAX + 1];

@@ -280,7 +280,10 @@ ngx_http_voice_peer_orders(ngx_http_voice_peer_ctx_t *ctx)
 }
 
 
-/* A part of all states; a part that misses the first one changes nothing. */
+/*
+ * A part of all states; one that misses the first part, or comes once more
+ * after the last one, changes nothing.
+ */
 
 static void
 ngx_http_voice_peer_sync(ngx_http_voice_peer_ctx_t *ctx,
@@ -298,7 +301,7 @@ ngx_http_voice_peer_sync(ngx_http_voice_peer_ctx_t *ctx,
     slot = ctx->peer - 1;
 
     if (voice_peer_next(ctx->zone, &slot, &peer, &record) != VOICE_OK
-        || peer != ctx->peer || record.target != m->seq)
+        || peer != ctx->peer || record.target == 0 || record.target != m->seq)
     {
         answer->sync = true;
         return;

@@ -436,7 +436,12 @@ ngx_http_voice_push_handler(ngx_http_voice_link_t *link,
 
     p->has = answer->seq;
 
-    if (p->sync && !answer->sync && !p->last) {
+    if (p->sync && answer->sync) {
+        ngx_http_voice_push_failed(p, "it is in another sync");
+        return;
+    }
+
+    if (p->sync && !p->last) {
         ngx_http_voice_push_go(p);
         return;
     }

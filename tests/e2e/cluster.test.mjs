@@ -303,7 +303,8 @@ describe('three nodes', () => {
                 headers: key ? { 'X-Voice-Peer': `${s}.${mac}` } : {} });
         };
 
-        const lie = { v: 1, from: c.name, boot, sync: 3, seq: '7',
+        const { seq } = (await post({ v: 1, from: c.name, boot })).body;
+        const lie = { v: 1, from: c.name, boot, sync: 3, seq,
             states: [{ g: GUILD, u: one.user, c: CHANNEL.studio, s: 'x',
                 f: 0 }] };
 
@@ -320,6 +321,12 @@ describe('three nodes', () => {
 
         assert.equal(r.status, 200);
         assert.equal(r.body.refused, 1);
+
+        const old = await post({ ...lie, seq: String(BigInt(seq) - 1n) });
+
+        assert.equal(old.status, 200);
+        assert.equal(old.body.sync, true, 'a repeated sync is passed over');
+        assert.equal(old.body.refused, 0);
 
         const watcher = await GatewayClient.login(b.nginx,
             { user: newUser() });

@@ -380,6 +380,20 @@ test_peer_sync_ends_the_rest(void **state)
     test_num("peer", peer, t->ams);
     test_num("seq", record.seq, 17);
 
+    test_num("target", record.target, 0);
+
+    /* one of before, which somebody repeats */
+
+    voice_peer_advance(&t->z, t->ams, 19);
+    voice_peer_sync_begin(&t->z, t->ams, 18);
+    slot = t->ams - 1;
+    test_err("next", voice_peer_next(&t->z, &slot, &peer, &record), VOICE_OK);
+    test_num("target", record.target, 0);
+    test_num("ended", voice_peer_sync_done(&t->z, t->ams), 0);
+    slot = t->ams - 1;
+    test_err("next", voice_peer_next(&t->z, &slot, &peer, &record), VOICE_OK);
+    test_num("seq", record.seq, 19);
+
     /* what differs shows */
 
     voice_peer_digest(&t->z, t->ams, &theirs, &n);
