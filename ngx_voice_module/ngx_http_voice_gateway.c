@@ -567,6 +567,12 @@ ngx_http_voice_gateway_identify(ngx_http_voice_gateway_t *gw,
 
     ngx_http_voice_dispatch_log(gw->log);
 
+    /* this worker's gateways were closed, for events are lost */
+
+    if (gw->session.id == 0) {
+        return;
+    }
+
     b = ngx_http_voice_render_buf();
 
     if (ngx_http_voice_dispatch_subscribe(gw, token.guild_id, token.nguilds, 0)
