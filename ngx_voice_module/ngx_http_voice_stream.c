@@ -41,6 +41,7 @@ typedef struct {
     uint64_t              spoke;         /* and of who speaks */
     uint64_t              guild_id;      /* 0: all */
     voice_buf_t           text;          /* what is being sent */
+    ngx_buf_t             buf;           /* of it */
     ngx_event_t           alive;
     unsigned              sending:1;     /* text isn't written yet */
     unsigned              speaking:1;    /* is wanted */
@@ -261,7 +262,6 @@ static ngx_int_t
 ngx_http_voice_stream_write(ngx_http_voice_stream_t *st)
 {
     ngx_int_t                  rc;
-    ngx_buf_t                 *b;
     ngx_chain_t                out, *in;
     ngx_http_request_t        *r;
     ngx_http_core_loc_conf_t  *clcf;
@@ -271,17 +271,16 @@ ngx_http_voice_stream_write(ngx_http_voice_stream_t *st)
 
     if (!st->sending) {
 
-        b = ngx_calloc_buf(r->pool);
-        if (b == NULL) {
-            return NGX_ERROR;
-        }
+        /* nobody has the former one any more; the pool never gets smaller */
 
-        b->pos = (u_char *) st->text.data;
-        b->last = b->pos + st->text.len;
-        b->memory = 1;
-        b->flush = 1;
+        ngx_memzero(&st->buf, sizeof(ngx_buf_t));
 
-        out.buf = b;
+        st->buf.pos = (u_char *) st->text.data;
+        st->buf.last = st->buf.pos + st->text.len;
+        st->buf.memory = 1;
+        st->buf.flush = 1;
+
+        out.buf = &st->buf;
         out.next = NULL;
         in = &out;
 
