@@ -917,6 +917,12 @@ ngx_http_voice_gateway_start(ngx_http_voice_gateway_t *gw,
 
     ngx_http_voice_ws_timer(gw->ws, NGX_HTTP_VOICE_GATEWAY_AUTH);
     ngx_http_voice_gateway_perform(gw, NULL, &out);
+
+    /* the others were told before this one was here */
+
+    if (ngx_exiting) {
+        ngx_http_voice_gateway_quit(gw->ws);
+    }
 }
 
 

@@ -417,6 +417,14 @@ ngx_http_voice_stream_alive_handler(ngx_event_t *ev)
 
     c = st->request->connection;
 
+    /* one that nginx's end of idle connections didn't reach */
+
+    if (ngx_exiting) {
+        ngx_http_finalize_request(st->request, NGX_ERROR);
+        ngx_http_run_posted_requests(c);
+        return;
+    }
+
     ngx_add_timer(ev, NGX_HTTP_VOICE_STREAM_ALIVE);
 
     if (!st->sending) {

@@ -994,6 +994,38 @@ describe('generations', () => {
         await guest.leave();
     });
 
+    /* A connection whose next request this worker has begun to read. */
+    async function begun(server) {
+        const socket = await dial({ host: '127.0.0.1', port: server.http });
+
+        await request(socket, '/pid');
+        socket.write('\r\n');
+        await server.status();
+
+        return socket;
+    }
+
+    test('reload: a worker that quits keeps nobody who comes late',
+        async (t) => {
+            const server = await start(t, { workers: 1 });
+            const [one, two] = [await begun(server), await begun(server)];
+            const before = server.workers();
+
+            await server.reload();
+
+            const g = await GatewayClient.open(server, { user: newUser(),
+                socket: () => one });
+            const { status } = await request(two, '/api/v1/events',
+                { Authorization: `Bearer ${server.platformToken()}` });
+
+            assert.equal(status, 200);
+            two.resume();
+            await g.next(GW.RECONNECT);
+            assert.equal((await g.whenClosed(10000)).code, 4000);
+            await until('the former worker to end', () => !server.workers()
+                .some((p) => before.includes(p)), 30000);
+        });
+
     test('kill -9 of every worker in turn', async (t) => {
         const server = await start(t, { allow: [/exited on signal 9/] });
         const guest = await Guest.join(server, GUILD, lounge,
