@@ -290,7 +290,7 @@ done:
 }
 
 
-/* By user; strangers by address. */
+/* By user; strangers by address; a platform not at all. */
 
 static ngx_uint_t
 ngx_http_voice_api_allowed(ngx_http_voice_api_t *api, ngx_uint_t known)
@@ -299,7 +299,7 @@ ngx_http_voice_api_allowed(ngx_http_voice_api_t *api, ngx_uint_t known)
     ngx_connection_t  *c = api->request->connection;
 
     if (api->conf->api_rate == 0
-        || api->route->who == NGX_HTTP_VOICE_API_PLATFORM)
+        || (known && api->route->who == NGX_HTTP_VOICE_API_PLATFORM))
     {
         return 1;
     }

@@ -234,6 +234,22 @@ test('too often: 429, and when to come again', async () => {
     assert.equal(r.body.global, true);
     assert.ok(r.body.retry_after > 0);
 
+    /* whoever takes itself for the platform is a stranger */
+    const guess = (token) => call('GET', `/slow/v1/guilds/${GUILD}`,
+        { token });
+
+    for (let i = 0; i < 20 && r?.status !== 401; i++) {
+        r = await guess(nginx.userToken(user));
+    }
+    refused(r, 401, 0);
+    for (let i = 0; i < 20 && r?.status !== 429; i++) {
+        r = await guess(nginx.userToken(user));
+    }
+    refused(r, 429, 0);
+    for (let i = 0; i < 10; i++) {
+        assert.equal((await guess(nginx.platformToken())).status, 200);
+    }
+
     /* others are not held up, and it is let in again */
     assert.equal((await ask(newUser())).status, 200);
     await until('it to be let in', async () =>
