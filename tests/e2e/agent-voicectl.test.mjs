@@ -30,8 +30,10 @@ test('voicectl cluster shows a region and gives orders', async () => {
         a.tell('sessions', 12);
         await a.ask('bench', 40, 100);
         await agree(agents);
-        await until('the load', async () =>
-            (await b.nodes()).n0.participants === 12);
+        for (const x of agents) {
+            await until('the load', async () =>
+                (await x.nodes()).n0.participants === 12);
+        }
 
         /* nodes: for people and for programs */
         const table = await ended(a, 'nodes');
