@@ -7,6 +7,7 @@
 
 
 #include "test_util.h"
+#include "log_next.h"
 #include "voice_guild_internal.h"
 #include "voice_peer.h"
 #include "zone_ops.h"
@@ -114,23 +115,14 @@ here(peers_t *t, uint64_t server)
 static voice_log_event_t
 event(peers_t *t, voice_log_type_t type)
 {
-    size_t             n;
-    voice_log_event_t  ev;
-
-    memset(&ev, 0, sizeof(ev));
-
-    test_err("log", voice_log_read(&t->z, &t->next, &ev, 1, &n), VOICE_OK);
-    test_num("log", n, 1);
-    test_num("type", ev.type, type);
-
-    return ev;
+    return log_event(&t->z, &t->next, type);
 }
 
 
 static void
 no_event(peers_t *t)
 {
-    test_num("further events", voice_log_next(&t->z) - t->next, 0);
+    log_no_event(&t->z, t->next);
 }
 
 
