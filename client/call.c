@@ -19,6 +19,7 @@
 #define VC_CALL_DRAIN     (250 * VC_MS)
 
 
+static void vc_call_server(vc_call_t *call);
 static void vc_call_live(void *data);
 static void vc_call_media(void *data, const vc_media_t *media);
 static void vc_call_speaking(void *data, uint64_t user_id, uint32_t ssrc,
@@ -47,6 +48,17 @@ const vc_client_handlers_t  vc_call_handlers = {
 };
 
 
+/* Before anything that a server says of others is taken. */
+static void
+vc_call_server(vc_call_t *call)
+{
+    if (call->servers != call->join.stats.servers) {
+        call->servers = call->join.stats.servers;
+        vc_speakers_elsewhere(&call->speakers);
+    }
+}
+
+
 static void
 vc_call_live(void *data)
 {
@@ -54,6 +66,7 @@ vc_call_live(void *data)
     vc_call_t   *call = data;
 
     now = vc_now();
+    vc_call_server(call);
 
     fprintf(stderr, "joined: user %" PRIu64 " guild %" PRIu64 " ssrc %u mode "
             "%s\n", call->client->conf.user_id, call->client->conf.guild_id,
@@ -96,6 +109,7 @@ vc_call_media(void *data, const vc_media_t *media)
 {
     vc_call_t  *call = data;
 
+    vc_call_server(call);
     vc_speakers_media(&call->speakers, media);
 
     if (call->speakers.failed && !call->stopping) {
@@ -111,6 +125,7 @@ vc_call_speaking(void *data, uint64_t user_id, uint32_t ssrc,
 {
     vc_call_t  *call = data;
 
+    vc_call_server(call);
     vc_speakers_name(&call->speakers, user_id, ssrc);
 
     if (call->options->verbose) {
@@ -125,6 +140,7 @@ vc_call_left(void *data, uint64_t user_id)
 {
     vc_call_t  *call = data;
 
+    vc_call_server(call);
     vc_speakers_left(&call->speakers, user_id);
 
     if (call->options->verbose) {

@@ -42,6 +42,7 @@ typedef struct {
     vc_client_t               direct;      /* it, without a gateway */
     vc_join_t                 join;        /* or with one */
     uint64_t                  channel;     /* where we speak, and how */
+    uint64_t                  servers;     /* that the speakers are of */
     voice_mode_t              mode;
     uint32_t                  ssrc;
     char                      token[VOICE_USER_TOKEN_MAX + 1];

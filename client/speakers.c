@@ -24,12 +24,21 @@ static void vc_speakers_record(vc_speakers_t *s, vc_speaker_t *sp,
 void
 vc_speakers_name(vc_speakers_t *s, uint64_t user, uint32_t ssrc)
 {
+    size_t         i;
     vc_speaker_t  *sp;
 
-    sp = ssrc != 0 ? vc_speakers_get(s, ssrc) : NULL;
+    sp = ssrc != 0 && user != 0 ? vc_speakers_get(s, ssrc) : NULL;
 
-    if (sp != NULL) {
-        sp->user = user;
+    if (sp == NULL) {
+        return;
+    }
+
+    sp->user = user;
+
+    for (i = 0; i < s->n; i++) {
+        if (s->list[i] != sp && s->list[i]->user == user) {
+            vc_playout_follow(&sp->playout, &s->list[i]->playout);
+        }
     }
 }
 
@@ -58,6 +67,21 @@ vc_speakers_gone(vc_speakers_t *s)
 }
 
 
+void
+vc_speakers_elsewhere(vc_speakers_t *s)
+{
+    size_t  i;
+
+    for (i = 0; i < s->n; i++) {
+        s->list[i]->former = true;
+
+        if (s->list[i]->user == 0) {
+            vc_playout_stop(&s->list[i]->playout);
+        }
+    }
+}
+
+
 static vc_speaker_t *
 vc_speakers_get(vc_speakers_t *s, uint32_t ssrc)
 {
@@ -65,7 +89,7 @@ vc_speakers_get(vc_speakers_t *s, uint32_t ssrc)
     vc_speaker_t  *sp;
 
     for (i = 0; i < s->n; i++) {
-        if (s->list[i]->ssrc == ssrc) {
+        if (s->list[i]->ssrc == ssrc && !s->list[i]->former) {
             return s->list[i];
         }
     }

@@ -23,6 +23,7 @@
 typedef struct {
     uint32_t          ssrc;
     uint64_t          user;        /* 0: not told yet */
+    bool              former;      /* of a server that was left */
     vc_stream_t       stream;
     vc_playout_t      playout;
     voice_rtpstat_t   rtpstat;
@@ -56,8 +57,14 @@ typedef struct {
 void vc_speakers_name(vc_speakers_t *s, uint64_t user, uint32_t ssrc);
 void vc_speakers_left(vc_speakers_t *s, uint64_t user);
 
-/* We are elsewhere: nothing more is expected of anybody. */
+/* We are in another channel: nothing more is expected of anybody. */
 void vc_speakers_gone(vc_speakers_t *s);
+
+/*
+ * We are on another server, where the same SSRC may be somebody else.  Those
+ * who were talking are expected to go on there.
+ */
+void vc_speakers_elsewhere(vc_speakers_t *s);
 
 void vc_speakers_media(vc_speakers_t *s, const vc_media_t *media);
 

@@ -77,6 +77,8 @@ vc_playout_add(vc_playout_t *p, uint32_t rtp_ts, bool silence, uint64_t now)
 {
     int64_t  expected, behind;
 
+    p->gap = vc_playout_gap(p, now);
+
     if (!p->talking) {
         /* clients differ in whether their stamps go on during a pause */
         p->talking = true;
@@ -94,12 +96,13 @@ vc_playout_add(vc_playout_t *p, uint32_t rtp_ts, bool silence, uint64_t now)
         } else if (behind > VC_LATE_NS) {
             p->late++;
         }
-
-        if (now - p->last > p->gap) {
-            p->gap = now - p->last;
-        }
     }
 
+    if (p->first == 0) {
+        p->first = now;
+    }
+
+    p->awaited = false;
     p->last = now;
 
     if (silence) {
@@ -112,13 +115,35 @@ void
 vc_playout_stop(vc_playout_t *p)
 {
     p->talking = false;
+    p->awaited = false;
+}
+
+
+void
+vc_playout_follow(vc_playout_t *p, vc_playout_t *former)
+{
+    if (!former->talking && !former->awaited) {
+        return;
+    }
+
+    if (p->first == 0) {
+        p->awaited = true;
+        p->last = former->last;
+
+    } else if (p->first > former->last
+               && p->first - former->last > p->gap)
+    {
+        p->gap = p->first - former->last;      /* its name came late */
+    }
+
+    vc_playout_stop(former);
 }
 
 
 uint64_t
 vc_playout_gap(const vc_playout_t *p, uint64_t now)
 {
-    if (p->talking && now - p->last > p->gap) {
+    if ((p->talking || p->awaited) && now - p->last > p->gap) {
         return now - p->last;
     }
 

@@ -56,9 +56,11 @@ uint64_t vc_stream_lost(const vc_stream_t *s);
  */
 typedef struct {
     bool       talking;
+    bool       awaited;       /* goes on with a spurt of another stream */
     uint32_t   base_ts;
     int64_t    base;          /* arrival of base_ts at the best, ns */
-    uint64_t   last;          /* arrival of the newest packet, ns */
+    uint64_t   first;         /* arrival of the oldest packet, ns */
+    uint64_t   last;          /* and of the newest */
     uint64_t   gap;           /* longest time between two packets, ns */
     uint64_t   late;
 } vc_playout_t;
@@ -69,6 +71,12 @@ void vc_playout_add(vc_playout_t *p, uint32_t rtp_ts, bool silence,
 
 /* The source has left, so that nothing more is expected of it. */
 void vc_playout_stop(vc_playout_t *p);
+
+/*
+ * The same speaker's former stream, that of another server or session: from
+ * its last packet to the first one here is a gap, too.
+ */
+void vc_playout_follow(vc_playout_t *p, vc_playout_t *former);
 
 /* Longest gap, ns, with the one that still lasts. */
 uint64_t vc_playout_gap(const vc_playout_t *p, uint64_t now);

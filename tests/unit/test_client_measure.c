@@ -244,6 +244,73 @@ playout_of_who_left(void **state)
 }
 
 
+/* Two streams of one speaker, as on two servers; now: 1000 ms. */
+
+typedef struct {
+    const char  *name;
+    int          former[3];      /* ms, its packets; 0: none */
+    bool         silence;        /* its last one */
+    int          named;          /* ms */
+    int          next[3];
+    int          gap;            /* of the second one */
+} follow_case_t;
+
+
+static const follow_case_t  follow_cases[] = {
+    { "a gap between the two", { 20, 40, 0 }, false, 200,
+      { 300, 980, 1000 }, 680 },
+    { "is the longest", { 20, 40, 0 }, false, 200, { 800, 900, 1000 }, 760 },
+    { "not after a pause that was announced", { 20, 40, 0 }, true, 200,
+      { 800, 900, 1000 }, 100 },
+    { "its name comes after its packets", { 20, 40, 0 }, false, 820,
+      { 800, 900, 1000 }, 760 },
+    { "it never comes", { 20, 40, 0 }, false, 200, { 0, 0, 0 }, 960 },
+    { "it never was", { 0, 0, 0 }, false, 200, { 800, 900, 1000 }, 100 },
+    { "they overlap", { 500, 950, 0 }, false, 900, { 860, 940, 1000 }, 80 },
+};
+
+
+static void
+playout_packets(vc_playout_t *p, const int *at, int from, int to,
+    bool silence)
+{
+    int  i;
+
+    for (i = 0; i < 3; i++) {
+        if (at[i] > from && at[i] <= to) {
+            vc_playout_add(p, (uint32_t) at[i] * 48,
+                           silence && (i == 2 || at[i + 1] == 0),
+                           (uint64_t) at[i] * MS);
+        }
+    }
+}
+
+
+static void
+playout_goes_on_by_another_stream(void **state)
+{
+    size_t                i;
+    vc_playout_t          former, next;
+    const follow_case_t  *c;
+
+    (void) state;
+
+    for (i = 0; i < test_n(follow_cases); i++) {
+        c = &follow_cases[i];
+        memset(&former, 0, sizeof(former));
+        memset(&next, 0, sizeof(next));
+
+        playout_packets(&former, c->former, 0, 1000, c->silence);
+        playout_packets(&next, c->next, 0, c->named, false);
+        vc_playout_follow(&next, &former);
+        playout_packets(&next, c->next, c->named, 1000, false);
+
+        test_num(c->name, vc_playout_gap(&next, 1000 * MS) / MS, c->gap);
+        assert_true(vc_playout_gap(&former, 5000 * MS) < 1000 * MS);
+    }
+}
+
+
 int
 main(void)
 {
@@ -255,6 +322,7 @@ main(void)
         cmocka_unit_test(stream_extends_numbers),
         cmocka_unit_test(playout_table),
         cmocka_unit_test(playout_of_who_left),
+        cmocka_unit_test(playout_goes_on_by_another_stream),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
