@@ -8,17 +8,16 @@
 import https from 'node:https';
 import { once } from 'node:events';
 import { createRequire } from 'node:module';
-import { Readable } from 'node:stream';
-import { setTimeout as delay } from 'node:timers/promises';
 
-import { changed, hear, log, serve } from './peer.mjs';
+import { Voice } from './eris-voice.mjs';
+import { changed, log, serve } from './peer.mjs';
 
 
 const library = createRequire(import.meta.url)(process.argv[2]);
+const voice = new Voice();
 const count = { ready: 0, resumed: 0 };
 
 let client = null;
-let connection = null;
 
 
 /*
@@ -70,34 +69,17 @@ serve({
     },
 
     async join({ channel }) {
-        connection = await client.joinVoiceChannel(channel,
+        const connection = await client.joinVoiceChannel(channel,
             { opusOnly: true });
+
         connection.on('debug', (m) => log('voice', m));
-        connection.on('error', (e) => log('voice error', e));
-        connection.on('warn', (m) => log('voice warn', m));
-        connection.receive('opus').on('data',
-            (packet, from) => hear(from, packet));
 
-        return { ssrc: connection.ssrc, mode: connection.mode };
+        return voice.open(connection);
     },
 
-    async play({ frames }) {
-        connection.play(
-            Readable.from(frames.map((f) => Buffer.from(f, 'base64'))),
-            { format: 'opusPackets' });
-        await once(connection, 'end');
-    },
-
-    async ready() {
-        while (!connection.ready) {
-            await delay(20);
-        }
-    },
-
-    leave() {
-        client.leaveVoiceChannel(connection.channelID);
-        connection = null;
-    },
+    play: (args) => voice.play(args),
+    ready: () => voice.ready(),
+    leave: () => client.leaveVoiceChannel(voice.connection.channelID),
 
     count: () => count,
 

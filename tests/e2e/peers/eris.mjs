@@ -6,17 +6,14 @@
  */
 
 import crypto from 'node:crypto';
-import { once } from 'node:events';
 import { createRequire } from 'node:module';
-import { Readable } from 'node:stream';
-import { setTimeout as delay } from 'node:timers/promises';
 
-import { hear, log, serve } from './peer.mjs';
+import { Voice } from './eris-voice.mjs';
+import { log, serve } from './peer.mjs';
 
 
 const library = createRequire(import.meta.url)(process.argv[2]);
-
-let connection = null;
+const voice = new Voice();
 
 
 serve({
@@ -34,35 +31,11 @@ serve({
             shard: { sendWS: (op, d) => log('gateway', op,
                 JSON.stringify(d)) } });
         manager.get(guild).on('debug', (m) => log(m.replace(token, '...')));
-        connection = await joined;
-        connection.on('error', (e) => log('error', e));
-        connection.on('warn', (m) => log('warn', m));
-        connection.receive('opus').on('data',
-            (packet, from) => hear(from, packet));
 
-        return { ssrc: connection.ssrc, mode: connection.mode };
+        return voice.open(await joined);
     },
 
-    async play({ frames }) {
-        connection.play(
-            Readable.from(frames.map((f) => Buffer.from(f, 'base64'))),
-            { format: 'opusPackets' });
-        await once(connection, 'end');
-    },
-
-    leave() {
-        connection.disconnect();
-    },
-
-    /* The network takes the websocket away. */
-    async cut() {
-        const before = connection.ws;
-
-        before._socket.destroy();
-        while (connection.ws === before || connection.ws === null
-            || connection.connecting)
-        {
-            await delay(20);
-        }
-    }
+    play: (args) => voice.play(args),
+    leave: () => voice.leave(),
+    cut: () => voice.cut()
 });
