@@ -114,8 +114,17 @@ agent_zone_create(const char *path, uint32_t guilds)
         goto failed;
     }
 
-    if (fchmod(fd, AGENT_ZONE_MODE) == -1 || ftruncate(fd, (off_t) size) == -1)
-    {
+    if (fchmod(fd, AGENT_ZONE_MODE) == -1) {
+        goto failed;
+    }
+
+    /* all of it, now: on a full file system SIGBUS would come later */
+
+    do {
+        errno = posix_fallocate(fd, 0, (off_t) size);
+    } while (errno == EINTR);
+
+    if (errno != 0) {
         goto failed;
     }
 

@@ -10,8 +10,6 @@
 #include "ngx_voice.h"
 #include "ngx_http_voice_module.h"
 
-#include <sys/mman.h>
-
 
 #define NGX_HTTP_VOICE_STORE_SUFFIX    ".guilds"
 #define NGX_HTTP_VOICE_STORE_MODE      0600
@@ -297,135 +295,75 @@ ngx_http_voice_directory_compare(ngx_conf_t *cf,
 
 
 static void
-ngx_http_voice_store_unmap(void *data)
+ngx_http_voice_store_cleanup(void *data)
 {
     ngx_http_voice_directory_conf_t  *dcf = data;
 
-    if (dcf->store.header != NULL) {
-        munmap(dcf->store.header, dcf->size);
-        dcf->store.header = NULL;
-    }
+    ngx_voice_file_close(&dcf->mapped);
+    dcf->store.header = NULL;
 }
 
 
-/* An existing one of this size, or NULL where a new one is to be made. */
+/* NGX_DECLINED where a new one is to be made. */
 
-static void *
+static ngx_int_t
 ngx_http_voice_store_existing(ngx_conf_t *cf,
-    ngx_http_voice_directory_conf_t *dcf, u_char *name)
+    ngx_http_voice_directory_conf_t *dcf)
 {
-    void             *mem;
-    ngx_fd_t          fd;
-    voice_err_t       err;
-    ngx_file_info_t   fi;
+    ngx_int_t          rc;
+    voice_err_t        err;
+    struct stat        st;
+    ngx_voice_file_t  *file = &dcf->mapped;
 
-    fd = ngx_open_file(name, NGX_FILE_RDWR, NGX_FILE_OPEN, 0);
+    rc = ngx_voice_file_open(file, &st, cf->log);
 
-    if (fd == NGX_INVALID_FILE) {
-        return NULL;
+    if (rc != NGX_OK) {
+        return rc;
     }
 
-    mem = MAP_FAILED;
     err = VOICE_E_LENGTH;
 
-    if (ngx_fd_info(fd, &fi) != NGX_FILE_ERROR && ngx_is_file(&fi)
-        && (size_t) ngx_file_size(&fi) == dcf->size)
-    {
-        mem = mmap(NULL, dcf->size, PROT_READ|PROT_WRITE, MAP_SHARED, fd, 0);
+    if (file->size == voice_store_size(dcf->memory)) {
+
+        if (ngx_voice_file_map(file, cf->log) != NGX_OK) {
+            return NGX_ERROR;
+        }
+
+        err = voice_store_attach(&dcf->store, file->mem, file->size);
     }
 
-    (void) ngx_close_file(fd);
-
-    if (mem != MAP_FAILED) {
-        err = voice_store_attach(&dcf->store, mem, dcf->size);
+    if (err != VOICE_OK) {
+        ngx_log_error(NGX_LOG_WARN, cf->log, 0,
+                      "\"%V\" is of another size or layout: guilds that were "
+                      "changed at run time are forgotten", &file->path);
+        return NGX_DECLINED;
     }
 
-    if (err == VOICE_OK) {
-        return mem;
-    }
-
-    if (mem != MAP_FAILED) {
-        munmap(mem, dcf->size);
-    }
-
-    ngx_log_error(NGX_LOG_WARN, cf->log, 0,
-                  "\"%s\" is of another size or layout: guilds that were "
-                  "changed at run time are forgotten", name);
-
-    return NULL;
+    return NGX_OK;
 }
 
 
-static void *
+/* Whoever still has the former one goes on with that. */
+
+static ngx_int_t
 ngx_http_voice_store_create(ngx_conf_t *cf,
-    ngx_http_voice_directory_conf_t *dcf, u_char *name)
+    ngx_http_voice_directory_conf_t *dcf)
 {
-    int        err;
-    void      *mem;
-    u_char    *temp;
-    ngx_fd_t   fd;
+    ngx_voice_file_t  *file = &dcf->mapped;
 
-    /* whoever still has the former one goes on with that */
-
-    temp = ngx_pnalloc(cf->pool, ngx_strlen(name) + sizeof(".new"));
-    if (temp == NULL) {
-        return NULL;
-    }
-
-    ngx_sprintf(temp, "%s.new%Z", name);
-
-    fd = ngx_open_file(temp, NGX_FILE_RDWR, NGX_FILE_TRUNCATE,
-                       NGX_HTTP_VOICE_STORE_MODE);
-
-    if (fd == NGX_INVALID_FILE || ftruncate(fd, dcf->size) == -1) {
-        ngx_log_error(NGX_LOG_EMERG, cf->log, ngx_errno,
-                      "\"%s\" of %uz bytes can't be made", temp, dcf->size);
-        goto failed;
-    }
-
-    /* all of it, now, or SIGBUS comes once the file system is full */
-
-    do {
-        err = posix_fallocate(fd, 0, (off_t) dcf->size);
-    } while (err == NGX_EINTR);
-
-    if (err != 0) {
-        ngx_log_error(NGX_LOG_EMERG, cf->log, err,
-                      "\"%s\": no room for the %uz bytes of "
-                      "\"voice_guilds_memory\"", temp, dcf->size);
-        goto failed;
-    }
-
-    mem = mmap(NULL, dcf->size, PROT_READ|PROT_WRITE, MAP_SHARED, fd, 0);
-
-    if (mem == MAP_FAILED) {
-        ngx_log_error(NGX_LOG_EMERG, cf->log, ngx_errno,
-                      "mmap(%uz) of \"%s\" failed", dcf->size, temp);
-        goto failed;
-    }
-
-    if (voice_store_format(&dcf->store, mem, dcf->memory) != VOICE_OK
-        || ngx_rename_file(temp, name) == NGX_FILE_ERROR)
+    if (ngx_voice_file_create(file, voice_store_size(dcf->memory), cf->log)
+        != NGX_OK)
     {
-        ngx_log_error(NGX_LOG_EMERG, cf->log, ngx_errno,
-                      "\"%s\" can't be put in place", temp);
-        dcf->store.header = NULL;
-        munmap(mem, dcf->size);
-        goto failed;
+        return NGX_ERROR;
     }
 
-    (void) ngx_close_file(fd);
-
-    return mem;
-
-failed:
-
-    if (fd != NGX_INVALID_FILE) {
-        (void) ngx_close_file(fd);
-        (void) ngx_delete_file(temp);
+    if (voice_store_format(&dcf->store, file->mem, dcf->memory) != VOICE_OK) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "\"%V\" can't be made", &file->path);
+        return NGX_ERROR;
     }
 
-    return NULL;
+    return ngx_voice_file_publish(file, 1, cf->log);
 }
 
 
@@ -433,43 +371,48 @@ static ngx_int_t
 ngx_http_voice_store_map(ngx_conf_t *cf,
     ngx_http_voice_directory_conf_t *dcf)
 {
-    void                *mem;
-    u_char              *name;
-    ngx_str_t           *zone;
+    ngx_int_t            rc;
+    ngx_str_t            name, *zone;
+    ngx_voice_file_t    *file = &dcf->mapped;
     ngx_pool_cleanup_t  *cln;
 
     zone = ngx_voice_zone_path(cf->cycle);
 
     cln = ngx_pool_cleanup_add(cf->pool, 0);
-    name = ngx_pnalloc(cf->pool,
-                       zone->len + sizeof(NGX_HTTP_VOICE_STORE_SUFFIX));
+    name.len = zone->len + sizeof(NGX_HTTP_VOICE_STORE_SUFFIX) - 1;
+    name.data = ngx_pnalloc(cf->pool, name.len + 1);
 
-    if (cln == NULL || name == NULL) {
+    if (cln == NULL || name.data == NULL) {
         return NGX_ERROR;
     }
 
-    ngx_sprintf(name, "%V" NGX_HTTP_VOICE_STORE_SUFFIX "%Z", zone);
+    ngx_sprintf(name.data, "%V" NGX_HTTP_VOICE_STORE_SUFFIX "%Z", zone);
 
-    dcf->size = voice_store_size(dcf->memory);
-
-    mem = ngx_http_voice_store_existing(cf, dcf, name);
-
-    if (mem == NULL) {
-        mem = ngx_http_voice_store_create(cf, dcf, name);
-    }
-
-    if (mem == NULL) {
+    if (ngx_voice_file_init(file, "voice_guilds", &name,
+                            NGX_HTTP_VOICE_STORE_MODE, cf->log)
+        != NGX_OK)
+    {
         return NGX_ERROR;
     }
 
-#ifdef MADV_DONTDUMP
-    (void) madvise(mem, dcf->size, MADV_DONTDUMP);
-#endif
+    cln->handler = ngx_http_voice_store_cleanup;
+    cln->data = dcf;
+
+    (void) ngx_cpystrn((u_char *) file->holds,
+                       (u_char *) "\"voice_guilds_memory\"",
+                       sizeof(file->holds));
+
+    rc = ngx_http_voice_store_existing(cf, dcf);
+
+    if (rc == NGX_DECLINED) {
+        rc = ngx_http_voice_store_create(cf, dcf);
+    }
+
+    if (rc != NGX_OK) {
+        return NGX_ERROR;
+    }
 
     dcf->generation = atomic_load(&dcf->store.header->generation) + 1;
-
-    cln->handler = ngx_http_voice_store_unmap;
-    cln->data = dcf;
 
     return NGX_OK;
 }

@@ -14,6 +14,8 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 
+#include "ngx_voice_file.h"
+
 #include "voice_directory.h"
 #include "voice_store.h"
 
@@ -31,7 +33,7 @@ typedef struct {
     ngx_uint_t                    used;       /* something needs it */
     ngx_http_voice_base_t        *base;
     voice_store_t                 store;      /* header NULL: not mapped */
-    size_t                        size;       /* of the mapping */
+    ngx_voice_file_t              mapped;     /* what it is in */
     uint64_t                      generation; /* of the file */
     uint64_t                     *changed;    /* guilds, by this reload */
     size_t                        nchanged;

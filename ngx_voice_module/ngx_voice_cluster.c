@@ -43,9 +43,6 @@ typedef struct {
 static void ngx_voice_cluster_cleanup(void *data);
 static ngx_voice_cluster_file_t *ngx_voice_cluster_file_open(
     ngx_voice_cluster_conf_t *vcc, ngx_log_t *log);
-static ngx_int_t ngx_voice_cluster_file_map(ngx_voice_cluster_file_t *file,
-    ngx_log_t *log);
-static void ngx_voice_cluster_file_close(ngx_voice_cluster_file_t *file);
 static void ngx_voice_cluster_pulse_handler(ngx_event_t *ev);
 
 
@@ -128,10 +125,8 @@ ngx_voice_cluster_open(ngx_cycle_t *cycle, ngx_voice_cluster_conf_t *vcc,
 
     file = (old != NULL) ? old->file : NULL;
 
-    if (file != NULL && file->path.len == vcc->path.len
-        && ngx_memcmp(file->path.data, vcc->path.data, vcc->path.len) == 0)
-    {
-        file->users++;
+    if (file != NULL && ngx_voice_file_is(&file->file, &vcc->path)) {
+        file->file.users++;
 
     } else {
         file = ngx_voice_cluster_file_open(vcc, cycle->log);
@@ -153,10 +148,11 @@ ngx_voice_cluster_open(ngx_cycle_t *cycle, ngx_voice_cluster_conf_t *vcc,
 static void
 ngx_voice_cluster_cleanup(void *data)
 {
-    ngx_voice_cluster_file_t  *file = data;
+    ngx_voice_cluster_file_t  *cf = data;
 
-    if (--file->users == 0) {
-        ngx_voice_cluster_file_close(file);
+    if (--cf->file.users == 0) {
+        ngx_voice_file_close(&cf->file);
+        ngx_free(cf);
     }
 }
 
@@ -164,53 +160,36 @@ ngx_voice_cluster_cleanup(void *data)
 /* NGX_DECLINED: there is none; NGX_BUSY: one that can't be used. */
 
 static ngx_int_t
-ngx_voice_cluster_file_existing(ngx_voice_cluster_file_t *file,
-    ngx_log_t *log)
+ngx_voice_cluster_existing(ngx_voice_cluster_file_t *cf, ngx_log_t *log)
 {
-    ngx_err_t    err;
-    struct stat  st;
-    voice_err_t  rc;
+    ngx_int_t          rc;
+    voice_err_t        err;
+    struct stat        st;
+    ngx_voice_file_t  *file = &cf->file;
 
-    file->fd = open((char *) file->path.data, O_RDWR|O_CLOEXEC|O_NOFOLLOW);
+    rc = ngx_voice_file_open(file, &st, log);
 
-    if (file->fd == NGX_INVALID_FILE) {
-        err = ngx_errno;
-
-        if (err == NGX_ENOENT) {
-            return NGX_DECLINED;
-        }
-
-        ngx_log_error(NGX_LOG_EMERG, log, err,
-                      "voice_cluster \"%V\": open() failed", &file->path);
-        return NGX_ERROR;
+    if (rc != NGX_OK) {
+        return rc;
     }
 
-    if (fstat(file->fd, &st) == -1 || !S_ISREG(st.st_mode)) {
-        ngx_log_error(NGX_LOG_EMERG, log, 0,
-                      "voice_cluster \"%V\" is not a regular file",
-                      &file->path);
-        return NGX_ERROR;
-    }
+    err = VOICE_E_LENGTH;
 
-    file->size = st.st_size;
-
-    if (file->size >= sizeof(voice_cluster_header_t)) {
-
-        if (ngx_voice_cluster_file_map(file, log) != NGX_OK) {
+    if (file->size >= sizeof(voice_cluster_header_t)
+        && file->size <= voice_cluster_size(VOICE_CLUSTER_GUILDS_MAX))
+    {
+        if (ngx_voice_file_map(file, log) != NGX_OK) {
             return NGX_ERROR;
         }
 
-        rc = voice_cluster_attach(&file->cluster, file->mem, file->size);
-
-    } else {
-        rc = VOICE_E_LENGTH;
+        err = voice_cluster_attach(&cf->cluster, file->mem, file->size);
     }
 
-    if (rc != VOICE_OK) {
+    if (err != VOICE_OK) {
         ngx_log_error(NGX_LOG_WARN, log, 0,
                       "voice_cluster \"%V\" is of another layout (%s): "
                       "starting with an empty one", &file->path,
-                      voice_err_name(rc));
+                      voice_err_name(err));
         return NGX_BUSY;
     }
 
@@ -257,110 +236,40 @@ ngx_voice_cluster_group(ngx_voice_cluster_conf_t *vcc, ngx_log_t *log)
 }
 
 
-/*
- * Complete under another name first.  NGX_BUSY: the agent was faster.
- */
+/* NGX_BUSY: the agent was faster. */
 
 static ngx_int_t
-ngx_voice_cluster_file_make(ngx_voice_cluster_file_t *file,
+ngx_voice_cluster_create(ngx_voice_cluster_file_t *cf,
     ngx_voice_cluster_conf_t *vcc, ngx_uint_t replace, ngx_log_t *log)
 {
-    int          rc;
-    gid_t        gid;
-    u_char      *last;
-    uint64_t     salt;
-    voice_err_t  err;
-    u_char       name[NGX_MAX_PATH + 1];
+    uint64_t           salt;
+    voice_err_t        err;
+    ngx_voice_file_t  *file = &cf->file;
 
-    gid = ngx_voice_cluster_group(vcc, log);
+    file->gid = ngx_voice_cluster_group(vcc, log);
 
-    if (gid == (gid_t) -1) {
+    if (file->gid == (gid_t) -1) {
         return NGX_ERROR;
     }
 
-    last = ngx_snprintf(name, NGX_MAX_PATH, "%V.%P", &file->path,
-                        ngx_getpid());
-    *last = '\0';
-
-    (void) unlink((char *) name);
-
-    file->size = voice_cluster_size(vcc->guilds);
-    file->fd = open((char *) name, O_RDWR|O_CREAT|O_EXCL|O_CLOEXEC|O_NOFOLLOW,
-                    NGX_VOICE_CLUSTER_MODE);
-
-    if (file->fd == NGX_INVALID_FILE) {
-        ngx_log_error(NGX_LOG_EMERG, log, ngx_errno,
-                      "voice_cluster \"%V\": open(\"%s\") failed", &file->path,
-                      name);
-        return NGX_ERROR;
-    }
-
-    if (fchown(file->fd, (uid_t) -1, gid) == -1
-        || fchmod(file->fd, NGX_VOICE_CLUSTER_MODE) == -1
-        || ftruncate(file->fd, (off_t) file->size) == -1)
+    if (ngx_voice_file_create(file, voice_cluster_size(vcc->guilds), log)
+        != NGX_OK)
     {
-        ngx_log_error(NGX_LOG_EMERG, log, ngx_errno,
-                      "voice_cluster \"%V\": a file of %uz bytes and group "
-                      "%ud can't be made", &file->path, file->size,
-                      (unsigned) gid);
-        goto failed;
-    }
-
-    if (ngx_voice_cluster_file_map(file, log) != NGX_OK) {
-        goto failed;
+        return NGX_ERROR;
     }
 
     randombytes_buf(&salt, sizeof(salt));
 
-    err = voice_cluster_format(&file->cluster, file->mem, file->size,
+    err = voice_cluster_format(&cf->cluster, file->mem, file->size,
                                vcc->guilds, salt);
     if (err != VOICE_OK) {
         ngx_log_error(NGX_LOG_EMERG, log, 0,
                       "voice_cluster \"%V\" can't be made: %s", &file->path,
                       voice_err_name(err));
-        goto failed;
+        return NGX_ERROR;
     }
 
-    rc = replace ? rename((char *) name, (char *) file->path.data)
-                 : link((char *) name, (char *) file->path.data);
-
-    if (rc == -1) {
-
-        if (!replace && ngx_errno == NGX_EEXIST) {
-            (void) unlink((char *) name);
-            return NGX_BUSY;
-        }
-
-        ngx_log_error(NGX_LOG_EMERG, log, ngx_errno,
-                      "voice_cluster \"%V\": can't be given its name",
-                      &file->path);
-        goto failed;
-    }
-
-    (void) unlink((char *) name);
-
-    return NGX_OK;
-
-failed:
-
-    (void) unlink((char *) name);
-
-    return NGX_ERROR;
-}
-
-
-static void
-ngx_voice_cluster_file_unmap(ngx_voice_cluster_file_t *file)
-{
-    if (file->mem != NULL) {
-        (void) munmap(file->mem, file->size);
-        file->mem = NULL;
-    }
-
-    if (file->fd != NGX_INVALID_FILE) {
-        (void) close(file->fd);
-        file->fd = NGX_INVALID_FILE;
-    }
+    return ngx_voice_file_publish(file, replace, log);
 }
 
 
@@ -368,72 +277,39 @@ static ngx_voice_cluster_file_t *
 ngx_voice_cluster_file_open(ngx_voice_cluster_conf_t *vcc, ngx_log_t *log)
 {
     ngx_int_t                  rc;
-    ngx_uint_t                 replace;
-    ngx_voice_cluster_file_t  *file;
+    ngx_voice_cluster_file_t  *cf;
 
-    file = ngx_calloc(sizeof(ngx_voice_cluster_file_t) + vcc->path.len + 1,
-                      log);
-    if (file == NULL) {
+    cf = ngx_calloc(sizeof(ngx_voice_cluster_file_t), log);
+    if (cf == NULL) {
         return NULL;
     }
 
-    file->path.len = vcc->path.len;
-    file->path.data = (u_char *) (file + 1);
-    ngx_memcpy(file->path.data, vcc->path.data, vcc->path.len);
+    if (ngx_voice_file_init(&cf->file, "voice_cluster", &vcc->path,
+                            NGX_VOICE_CLUSTER_MODE, log)
+        != NGX_OK)
+    {
+        ngx_free(cf);
+        return NULL;
+    }
 
-    file->fd = NGX_INVALID_FILE;
-    file->users = 1;
+    (void) ngx_cpystrn((u_char *) cf->file.holds, (u_char *) "nodes and guilds",
+                       sizeof(cf->file.holds));
 
     do {
-        rc = ngx_voice_cluster_file_existing(file, log);
-        replace = (rc == NGX_BUSY);
+        rc = ngx_voice_cluster_existing(cf, log);
 
         if (rc == NGX_BUSY || rc == NGX_DECLINED) {
-            ngx_voice_cluster_file_unmap(file);
-            rc = ngx_voice_cluster_file_make(file, vcc, replace, log);
-        }
-
-        if (rc != NGX_OK) {
-            ngx_voice_cluster_file_unmap(file);
+            rc = ngx_voice_cluster_create(cf, vcc, rc == NGX_BUSY, log);
         }
 
     } while (rc == NGX_BUSY);
 
     if (rc != NGX_OK) {
-        ngx_free(file);
+        ngx_voice_cluster_cleanup(cf);
         return NULL;
     }
 
-    return file;
-}
-
-
-static ngx_int_t
-ngx_voice_cluster_file_map(ngx_voice_cluster_file_t *file, ngx_log_t *log)
-{
-    void  *mem;
-
-    mem = mmap(NULL, file->size, PROT_READ|PROT_WRITE, MAP_SHARED, file->fd,
-               0);
-
-    if (mem == MAP_FAILED) {
-        ngx_log_error(NGX_LOG_EMERG, log, ngx_errno,
-                      "voice_cluster \"%V\": mmap() of %uz bytes failed",
-                      &file->path, file->size);
-        return NGX_ERROR;
-    }
-
-    file->mem = mem;
-
-    return NGX_OK;
-}
-
-
-static void
-ngx_voice_cluster_file_close(ngx_voice_cluster_file_t *file)
-{
-    ngx_voice_cluster_file_unmap(file);
-    ngx_free(file);
+    return cf;
 }
 
 

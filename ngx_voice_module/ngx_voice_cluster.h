@@ -13,18 +13,16 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 
+#include "ngx_voice_file.h"
+
 #include "voice_cluster.h"
 #include "voice_zone.h"
 
 
 /* The master's mapping; workers inherit it.  Cycles of one path share it. */
 typedef struct {
-    ngx_str_t         path;
-    ngx_fd_t          fd;
-    void             *mem;
-    size_t            size;
-    ngx_uint_t        users;
-    voice_cluster_t   cluster;
+    ngx_voice_file_t   file;
+    voice_cluster_t    cluster;
 } ngx_voice_cluster_file_t;
 
 

@@ -685,10 +685,9 @@ ngx_voice_init_conf(ngx_cycle_t *cycle, void *conf)
     file = (old != NULL) ? old->file : NULL;
 
     if (file != NULL && file->sessions == vcf->sessions
-        && file->path.len == vcf->path.len
-        && ngx_memcmp(file->path.data, vcf->path.data, vcf->path.len) == 0)
+        && ngx_voice_file_is(&file->file, &vcf->path))
     {
-        file->users++;
+        file->file.users++;
 
     } else {
         /* in a binary upgrade the old master goes on using it */

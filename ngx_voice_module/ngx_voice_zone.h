@@ -1,8 +1,7 @@
 /*
  * Copyright (C) ngx-voice contributors
  *
- * The zone's file: a named mapping that reload, binary upgrade, crash and
- * restart find again.
+ * The zone in its file.
  */
 
 
@@ -13,17 +12,15 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 
+#include "ngx_voice_file.h"
+
 #include "voice_zone.h"
 
 
 typedef struct {
-    ngx_str_t      path;         /* NUL-terminated */
-    uint32_t       sessions;
-    ngx_fd_t       fd;
-    void          *mem;
-    size_t         size;
-    ngx_uint_t     users;        /* cycles of this process */
-    voice_zone_t   zone;
+    ngx_voice_file_t   file;
+    uint32_t           sessions;
+    voice_zone_t       zone;
 } ngx_voice_zone_file_t;
 
 
@@ -35,17 +32,17 @@ typedef struct {
 ngx_voice_zone_file_t *ngx_voice_zone_file_open(ngx_str_t *path,
     uint32_t sessions, ngx_uint_t fresh, ngx_log_t *log);
 
-void ngx_voice_zone_file_close(ngx_voice_zone_file_t *file);
+void ngx_voice_zone_file_close(ngx_voice_zone_file_t *zf);
 
 /*
  * A worker's slot is its lock on one byte of the file, which the kernel lets
  * go when the process dies, however it dies.
  */
-ngx_int_t ngx_voice_zone_slot_take(ngx_voice_zone_file_t *file,
+ngx_int_t ngx_voice_zone_slot_take(ngx_voice_zone_file_t *zf,
     ngx_log_t *log);
 
 /* The process that holds a slot other than our own, or 0. */
-ngx_pid_t ngx_voice_zone_slot_owner(ngx_voice_zone_file_t *file,
+ngx_pid_t ngx_voice_zone_slot_owner(ngx_voice_zone_file_t *zf,
     ngx_uint_t slot);
 
 

@@ -8,13 +8,15 @@ import assert from 'node:assert/strict';
 import http from 'node:http';
 import { execFileSync, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync }
+    from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 
 import { Agent, agree, fleet } from './lib/agent.mjs';
 import { Etcd } from './lib/etcd.mjs';
+import { smallFileSystem } from './lib/files.mjs';
 import { BUILD } from './lib/nginx.mjs';
 import { until } from './lib/wait.mjs';
 
@@ -389,5 +391,25 @@ test('configuration and zone are refused with a reason', async () => {
         await a.stop();
     } finally {
         rmSync(dir, { recursive: true });
+    }
+});
+
+
+test('a cluster zone is reserved whole, or it is not made', async (t) => {
+    const dir = smallFileSystem(t, 8);
+
+    if (dir === null) {
+        return;
+    }
+
+    const a = await Agent.start({ node: 'n0', region: 'eu',
+        endpoints: ['http://127.0.0.1:1'], up: false, worker: false,
+        conf: { cluster_zone: join(dir, 'cluster.zone'), guilds: 1 << 18 } });
+
+    try {
+        await a.says(/cluster zone: .*zone: No space left on device/);
+        assert.deepEqual(readdirSync(dir), []);
+    } finally {
+        await a.stop();
     }
 });

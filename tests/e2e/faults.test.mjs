@@ -7,9 +7,8 @@
 
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { appendFileSync, existsSync, mkdtempSync, readFileSync, readdirSync,
-    rmdirSync, statSync, truncateSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { appendFileSync, existsSync, readFileSync, readdirSync, rmSync,
+    statSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -19,6 +18,7 @@ import { GUILD, Guest, USER, guilds } from './lib/gateway.mjs';
 import { Pair, brief, lossless, underLoad } from './lib/load.mjs';
 import { Member, OP, call, leave, newRoom } from './lib/member.mjs';
 import { Nginx, SANITIZED, children, isRunning } from './lib/nginx.mjs';
+import { smallFileSystem } from './lib/files.mjs';
 import { until } from './lib/wait.mjs';
 import { connection, voicectl } from './lib/voicectl.mjs';
 import { dial, request } from './lib/websocket.mjs';
@@ -552,27 +552,6 @@ describe('ten thousand joins and leaves', () => {
 });
 
 
-/* One of so many megabytes, or null: then the test is skipped. */
-function smallFileSystem(t, megabytes) {
-    const dir = mkdtempSync(join(tmpdir(), 'ngx-voice-small-'));
-
-    try {
-        execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${megabytes}m`,
-            'none', dir], { stdio: 'ignore' });
-    } catch {
-        rmdirSync(dir);
-        t.skip('a tmpfs can not be mounted here');
-        return null;
-    }
-    t.after(() => {
-        execFileSync('umount', ['-l', dir]);
-        rmdirSync(dir);
-    });
-
-    return dir;
-}
-
-
 describe('a zone file', () => {
     const log = (nginx, pattern) => assert.match(nginx.logText(), pattern);
 
@@ -639,6 +618,14 @@ describe('a zone file', () => {
         await assert.rejects(start({ zone: `${zone} sessions=4096` }),
             /no room for the \d+ bytes of 4096 sessions, its .* has \d+ left/);
         assert.deepEqual(readdirSync(dir), []);
+
+        const cluster = join(dir, 'cluster.zone');
+
+        await assert.rejects(start({ zone: `${zone} sessions=64`,
+            main: `voice_cluster ${cluster};` }),
+        /voice_cluster .* no room for the \d+ bytes of nodes and guilds/);
+        assert.deepEqual(readdirSync(dir), ['main.zone']);
+        rmSync(zone);
 
         const nginx = await start({ zone: `${zone} sessions=256` });
         const room = newRoom();
