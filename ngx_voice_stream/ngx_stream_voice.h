@@ -272,6 +272,12 @@ void ngx_voice_forward(ngx_voice_relay_t *r, voice_session_t *s,
 
 void ngx_voice_forward_flush(ngx_voice_relay_t *r);
 
+/*
+ * The stream of a session goes no further for now: with silence, as a talker
+ * that stops sends it, or receivers would make up what is missing.
+ */
+void ngx_voice_forward_end(ngx_voice_relay_t *r, voice_session_t *s);
+
 /* Sends the silence that ends streams which the server has cut. */
 void ngx_voice_forward_cuts(ngx_voice_relay_t *r);
 void ngx_voice_forward_held_handler(ngx_event_t *ev);

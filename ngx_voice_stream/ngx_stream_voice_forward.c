@@ -32,11 +32,15 @@ static void ngx_voice_forward_seal(ngx_voice_relay_t *r,
     const ngx_voice_packet_t *p);
 static ngx_uint_t ngx_voice_forward_must_hold(ngx_voice_relay_t *r,
     ngx_voice_fanout_t *f, const voice_session_t *s);
+static ngx_uint_t ngx_voice_forward_holds(ngx_voice_relay_t *r,
+    voice_id_t session);
 static void ngx_voice_forward_hold(ngx_voice_relay_t *r, voice_session_t *s,
     const voice_rtp_t *rtp, const u_char *payload, size_t len);
 static void ngx_voice_forward_add(ngx_voice_relay_t *r, ngx_voice_fanout_t *f,
-    voice_session_t *s, const voice_rtp_t *rtp, const u_char *payload,
-    size_t len);
+    uint32_t sender, uint32_t announced, const voice_rtp_t *rtp,
+    const u_char *payload, size_t len);
+static void ngx_voice_forward_silence(ngx_voice_relay_t *r,
+    ngx_voice_fanout_t *f, const voice_cut_t *cut);
 
 
 void
@@ -44,8 +48,6 @@ ngx_voice_forward(ngx_voice_relay_t *r, voice_session_t *s,
     const voice_rtp_t *rtp, const u_char *payload, size_t len)
 {
     uint32_t             announced;
-    ngx_uint_t           i;
-    voice_id_t           id;
     ngx_voice_fanout_t  *f;
 
     f = ngx_voice_fanout_get(r, atomic_load_explicit(&s->room,
@@ -55,7 +57,6 @@ ngx_voice_forward(ngx_voice_relay_t *r, voice_session_t *s,
         return;
     }
 
-    id = voice_session_id(r->zone, s);
     announced = atomic_load_explicit(&s->announced, memory_order_relaxed);
 
     /* a member that is deaf is no target, and may be the newest */
@@ -67,27 +68,23 @@ ngx_voice_forward(ngx_voice_relay_t *r, voice_session_t *s,
 
     /* behind its own packets that wait, or else it would overtake them */
 
-    for (i = r->held_tail; i != r->held_head; i++) {
-        if (r->held[i % NGX_VOICE_HELD].session == id) {
-            ngx_voice_forward_hold(r, s, rtp, payload, len);
-            return;
-        }
-    }
-
-    if (f->pending && ngx_voice_forward_must_hold(r, f, s)) {
+    if (ngx_voice_forward_holds(r, voice_session_id(r->zone, s))
+        || (f->pending && ngx_voice_forward_must_hold(r, f, s)))
+    {
         ngx_voice_forward_hold(r, s, rtp, payload, len);
         return;
     }
 
     ngx_voice_count(r, RX_ACCEPTED);
-    ngx_voice_forward_add(r, f, s, rtp, payload, len);
+    ngx_voice_forward_add(r, f, s - r->zone->session, announced, rtp, payload,
+                          len);
 }
 
 
 static void
 ngx_voice_forward_add(ngx_voice_relay_t *r, ngx_voice_fanout_t *f,
-    voice_session_t *s, const voice_rtp_t *rtp, const u_char *payload,
-    size_t len)
+    uint32_t sender, uint32_t announced, const voice_rtp_t *rtp,
+    const u_char *payload, size_t len)
 {
     voice_rtp_t          out;
     ngx_voice_packet_t  *p;
@@ -112,8 +109,8 @@ ngx_voice_forward_add(ngx_voice_relay_t *r, ngx_voice_fanout_t *f,
     p->gen = f->gen;
     p->payload = payload;
     p->len = len;
-    p->sender = s - r->zone->session;
-    p->announced = atomic_load_explicit(&s->announced, memory_order_relaxed);
+    p->sender = sender;
+    p->announced = announced;
 }
 
 
@@ -358,6 +355,21 @@ ngx_voice_forward_must_hold(ngx_voice_relay_t *r, ngx_voice_fanout_t *f,
 }
 
 
+static ngx_uint_t
+ngx_voice_forward_holds(ngx_voice_relay_t *r, voice_id_t session)
+{
+    ngx_uint_t  i;
+
+    for (i = r->held_tail; i != r->held_head; i++) {
+        if (r->held[i % NGX_VOICE_HELD].session == session) {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
 static void
 ngx_voice_forward_hold(ngx_voice_relay_t *r, voice_session_t *s,
     const voice_rtp_t *rtp, const u_char *payload, size_t len)
@@ -421,7 +433,9 @@ ngx_voice_forward_held_handler(ngx_event_t *ev)
         }
 
         ngx_voice_count(r, RX_ACCEPTED);
-        ngx_voice_forward_add(r, f, s, &h->rtp, h->payload, h->len);
+        ngx_voice_forward_add(r, f, s - r->zone->session,
+                              atomic_load(&s->announced), &h->rtp, h->payload,
+                              h->len);
         r->held_tail++;
     }
 
@@ -431,38 +445,60 @@ ngx_voice_forward_held_handler(ngx_event_t *ev)
 
 
 static void
-ngx_voice_forward_silence(ngx_voice_relay_t *r, const voice_cut_t *cut)
+ngx_voice_forward_silence(ngx_voice_relay_t *r, ngx_voice_fanout_t *f,
+    const voice_cut_t *cut)
 {
-    ngx_uint_t                 i;
-    voice_rtp_t                rtp;
-    ngx_voice_fanout_t        *f;
-    ngx_voice_packet_t         silence[VOICE_OPUS_SILENCE_COUNT];
-    const ngx_voice_packet_t  *pkt[VOICE_OPUS_SILENCE_COUNT];
+    ngx_uint_t   i;
+    voice_rtp_t  rtp;
 
-    f = ngx_voice_fanout_get(r, cut->room);
-    if (f == NULL) {
+    ngx_memzero(&rtp, sizeof(voice_rtp_t));
+    rtp.ssrc = cut->ssrc;
+
+    for (i = 1; i <= VOICE_OPUS_SILENCE_COUNT; i++) {
+        rtp.seq = (uint16_t) (cut->ext_seq + i);
+        rtp.timestamp = cut->timestamp + i * VOICE_RTP_OPUS_TICKS;
+
+        /* announced 0: who doesn't know the SSRC drops it */
+
+        ngx_voice_forward_add(r, f, cut->session, 0, &rtp,
+                              (const u_char *) VOICE_OPUS_SILENCE,
+                              VOICE_OPUS_SILENCE_LEN);
+    }
+
+    ngx_voice_count_n(r, SILENCE, VOICE_OPUS_SILENCE_COUNT);
+}
+
+
+void
+ngx_voice_forward_end(ngx_voice_relay_t *r, voice_session_t *s)
+{
+    voice_cut_t          cut;
+    ngx_voice_fanout_t  *f;
+
+    if (atomic_load_explicit(&s->talking, memory_order_relaxed) == 0) {
         return;
     }
 
-    ngx_memzero(&rtp, sizeof(voice_rtp_t));
-    rtp.pt = VOICE_RTP_PT_OPUS;
-    rtp.ssrc = cut->ssrc;
+    cut.room = atomic_load_explicit(&s->room, memory_order_acquire);
+    f = ngx_voice_fanout_get(r, cut.room);
 
-    for (i = 0; i < VOICE_OPUS_SILENCE_COUNT; i++) {
-        rtp.seq = (uint16_t) (cut->ext_seq + i + 1);
-        rtp.timestamp = cut->timestamp + (i + 1) * VOICE_RTP_OPUS_TICKS;
+    /* not before its own packets that wait: the next one tries again */
 
-        voice_rtp_write(silence[i].header, &rtp);
-
-        silence[i].payload = (const u_char *) VOICE_OPUS_SILENCE;
-        silence[i].len = VOICE_OPUS_SILENCE_LEN;
-        silence[i].sender = cut->session;
-        silence[i].announced = 0;   /* who doesn't know the SSRC drops it */
-        pkt[i] = &silence[i];
+    if (f == NULL
+        || ngx_voice_forward_holds(r, voice_session_id(r->zone, s))
+        || atomic_exchange(&s->talking, 0) == 0)
+    {
+        return;
     }
 
-    ngx_voice_forward_fanout(r, f, pkt, VOICE_OPUS_SILENCE_COUNT);
-    ngx_voice_count_n(r, SILENCE, VOICE_OPUS_SILENCE_COUNT);
+    cut.ssrc = atomic_load(&s->ssrc);
+    cut.ext_seq = atomic_load(&s->last_seq);
+    cut.timestamp = atomic_load(&s->last_timestamp);
+    cut.session = s - r->zone->session;
+
+    atomic_store(&s->floor_seq, cut.ext_seq + VOICE_OPUS_SILENCE_COUNT);
+
+    ngx_voice_forward_silence(r, f, &cut);
 }
 
 
@@ -470,6 +506,7 @@ void
 ngx_voice_forward_cuts(ngx_voice_relay_t *r)
 {
     voice_cut_t           cut;
+    ngx_voice_fanout_t   *f;
     voice_zone_header_t  *h = r->zone->header;
 
     /* looked at without the lock: most wakes are not for this */
@@ -481,8 +518,13 @@ ngx_voice_forward_cuts(ngx_voice_relay_t *r)
     ngx_voice_time_update(r);
 
     while (voice_zone_cut_take(r->zone, &cut) == VOICE_OK) {
-        ngx_voice_forward_silence(r, &cut);
+        f = ngx_voice_fanout_get(r, cut.room);
+
+        if (f != NULL) {
+            ngx_voice_forward_silence(r, f, &cut);
+        }
     }
 
+    ngx_voice_forward_flush(r);
     ngx_voice_send_flush_all(r);
 }

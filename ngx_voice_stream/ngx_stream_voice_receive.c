@@ -398,19 +398,20 @@ ngx_voice_receive_policy(ngx_voice_relay_t *r, ngx_voice_datagram_t *d,
         return NGX_DECLINED;
     }
 
-    /* the server's own silence frames had these numbers */
-
-    if (ext_seq <= atomic_load_explicit(&s->floor_seq, memory_order_relaxed)) {
-        ngx_voice_count(r, DROP_MUTED);
-        return NGX_DECLINED;
-    }
-
     silence = (body->payload_len == VOICE_OPUS_SILENCE_LEN
                && ngx_memcmp(body->payload, VOICE_OPUS_SILENCE,
                              VOICE_OPUS_SILENCE_LEN) == 0);
 
     if (ngx_voice_receive_crowded_out(r, d, s, body, silence)) {
         ngx_voice_count(r, DROP_SPEAKERS);
+        ngx_voice_forward_end(r, s);
+        return NGX_DECLINED;
+    }
+
+    /* the server's own silence frames had these numbers */
+
+    if (ext_seq <= atomic_load_explicit(&s->floor_seq, memory_order_relaxed)) {
+        ngx_voice_count(r, DROP_MUTED);
         return NGX_DECLINED;
     }
 

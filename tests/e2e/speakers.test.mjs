@@ -14,7 +14,9 @@ import { connection, voicectl } from './lib/voicectl.mjs';
 
 
 const DROPPED = 'voice_dropped_total{reason="speakers"}';
+const MUTED = 'voice_dropped_total{reason="muted"}';
 const ACCEPTED = 'voice_rx_accepted_total';
+const SILENCE = 'voice_silence_packets_total';
 
 
 /* RFC 6464 as element 1 of a one-byte extension: -dBov. */
@@ -55,7 +57,8 @@ describe('more microphones than voice_max_speakers', () => {
             '--seconds', 2, '--allow-loss', 100, '--json').json();
             const m = await nginx.metrics();
 
-            assert.equal(m[ACCEPTED] + m[DROPPED], stats.sent);
+            /* packets whose numbers the server's silence had count as muted */
+            assert.equal(m[ACCEPTED] + m[DROPPED] + m[MUTED], stats.sent);
             assert.equal(stats.received, m[ACCEPTED] * 8);
 
             /* 3 of 9; a late packet gives a place to somebody else */
@@ -84,6 +87,54 @@ describe('more microphones than voice_max_speakers', () => {
             /* the place is free when nothing came for a while */
             await until('a pause to be long enough', async () =>
                 await forwarded(nginx, [c]) === 1, 5000, 200);
+            await leave(a, b, c);
+        } finally {
+            await nginx.stop();
+        }
+    });
+
+    test('who loses the place ends with five frames of silence', async () => {
+        const nginx = await Nginx.start({ stream: 'voice_max_speakers 1;' });
+
+        try {
+            const room = newRoom();
+            const [a, b, c] = await call(nginx, room,
+                { ...room, mode: 'xsalsa20_poly1305' }, room);
+
+            /* round the ends of both counters */
+            a.seq = 65534;
+            a.timestamp = 2 ** 32 - 2 * 960;
+            assert.equal(await forwarded(nginx, [a, 60], [a, 60]), 2);
+            assert.equal(await forwarded(nginx, [b, 20], [a, 60], [a, 60]), 1);
+
+            for (const m of [b, c]) {
+                await until('the silence', () => m.silences(a).length >= 5);
+
+                const last = m.heard(a).at(-1);
+
+                assert.equal(last.seq, 65535);
+                assert.deepEqual(
+                    m.silences(a).map((p) => [p.seq, p.timestamp]),
+                    Array.from({ length: 5 }, (_, i) => [i, 960 * i]));
+            }
+
+            /* no second time; with a place again it goes on, and ends anew */
+            assert.equal(await forwarded(nginx, [b, 20], [a, 60]), 1);
+
+            /* behind the numbers that the silence had */
+            a.seq += 10;
+
+            const silent = a.seq;
+
+            await until('a pause to be long enough', async () =>
+                await forwarded(nginx, [a, 60]) === 1, 5000, 200);
+            assert.equal(await forwarded(nginx, [a, 60], [b, 20], [a, 60]), 2);
+            await until('its end', () => c.silences(a).length >= 10);
+            assert.deepEqual(c.silences(a).map((p) => p.seq).slice(5),
+                Array.from({ length: 5 }, (_, i) =>
+                    c.heard(a).at(-1).seq + 1 + i));
+            assert.ok(c.heard(a).at(-1).seq > silent, 'it was heard again');
+            assert.equal((await nginx.metrics())[SILENCE], 10);
             await leave(a, b, c);
         } finally {
             await nginx.stop();
