@@ -3,7 +3,7 @@
  *
  * The relay: one per worker, caches and buffers only.  A datagram's way:
  *
- *   receive    recvmmsg, what it is, whose it is, open
+ *   receive    recvmmsg, what it is, whose it is, open; a batch in stages
  *   control    discovery, keep-alives, RTCP
  *   forward    fan-out of the room, seal
  *   send       queues by socket, sendmmsg
@@ -174,6 +174,11 @@ typedef struct {
     voice_addr_t               remote;
     voice_addr_t               local;
     ngx_voice_socket_t        *socket;
+    voice_packet_t             kind;
+    voice_rtp_t                rtp;           /* of kind RTP */
+    voice_crypto_from_t       *from;          /* NULL: not opened yet */
+    uint32_t                   gen;           /* of the session */
+    uint32_t                   bound;         /* of the address */
 } ngx_voice_datagram_t;
 
 
@@ -191,6 +196,9 @@ struct ngx_voice_relay_s {
     ngx_voice_fanout_t       **fanout;        /* by room index */
     voice_route_t             *route;         /* scratch */
     uint32_t                   routes;
+
+    ngx_voice_datagram_t       datagram[NGX_VOICE_BATCH];
+    voice_crypto_from_t        from[NGX_VOICE_BATCH];
 
     voice_limit_t              by_address;    /* of unknown sources */
     voice_limit_t              by_ip;

@@ -14,13 +14,16 @@
 
 static void ngx_voice_receive_batch(ngx_voice_relay_t *r,
     ngx_voice_socket_t *sock, ngx_uint_t n);
+static ngx_int_t ngx_voice_receive_take(ngx_voice_relay_t *r,
+    ngx_voice_socket_t *sock, ngx_uint_t i, ngx_voice_datagram_t *d);
+static void ngx_voice_receive_open_all(ngx_voice_relay_t *r, ngx_uint_t n);
 static void ngx_voice_receive_datagram(ngx_voice_relay_t *r,
     ngx_voice_datagram_t *d);
 static void ngx_voice_receive_rtp(ngx_voice_relay_t *r,
     ngx_voice_datagram_t *d);
 static ngx_int_t ngx_voice_receive_policy(ngx_voice_relay_t *r,
-    ngx_voice_datagram_t *d, voice_session_t *s, const voice_rtp_t *rtp,
-    uint32_t ext_seq, const voice_rtp_body_t *body);
+    ngx_voice_datagram_t *d, voice_session_t *s, uint32_t ext_seq,
+    const voice_rtp_body_t *body);
 static ngx_uint_t ngx_voice_receive_crowded_out(ngx_voice_relay_t *r,
     ngx_voice_datagram_t *d, voice_session_t *s,
     const voice_rtp_body_t *body, ngx_uint_t silence);
@@ -155,39 +158,40 @@ ngx_voice_receive_local(ngx_voice_socket_t *sock, struct msghdr *hdr,
 }
 
 
+/*
+ * In stages, so that what all datagrams need is done for all of them side by
+ * side: taken and classified, opened, then each judged and routed in the
+ * order of arrival, sealed, sent.
+ */
+
 static void
 ngx_voice_receive_batch(ngx_voice_relay_t *r, ngx_voice_socket_t *sock,
     ngx_uint_t n)
 {
-    uint64_t               bytes;
-    ngx_uint_t             i;
-    struct msghdr         *hdr;
-    ngx_voice_datagram_t   d;
+    uint64_t    bytes;
+    ngx_uint_t  i, taken;
 
     bytes = 0;
+    taken = 0;
 
     for (i = 0; i < n; i++) {
-        hdr = &r->msg[i].msg_hdr;
+        bytes += r->msg[i].msg_len;
 
-        d.data = r->buf[i];
-        d.len = r->msg[i].msg_len;
-        d.socket = sock;
-
-        bytes += d.len;
-
-        if ((hdr->msg_flags & MSG_TRUNC) || d.len > VOICE_DATAGRAM_MAX) {
-            ngx_voice_count(r, DROP_OVERSIZED);
-            continue;
+        if (ngx_voice_receive_take(r, sock, i, &r->datagram[taken])
+            == NGX_OK)
+        {
+            taken++;
         }
-
-        ngx_voice_addr_from(&d.remote, hdr->msg_name);
-        ngx_voice_receive_local(sock, hdr, &d.local);
-
-        ngx_voice_receive_datagram(r, &d);
     }
 
     ngx_voice_count_n(r, RX_PACKETS, n);
     ngx_voice_count_n(r, RX_BYTES, bytes);
+
+    ngx_voice_receive_open_all(r, taken);
+
+    for (i = 0; i < taken; i++) {
+        ngx_voice_receive_datagram(r, &r->datagram[i]);
+    }
 
     ngx_voice_forward_flush(r);
     ngx_voice_send_flush_all(r);
@@ -198,10 +202,116 @@ ngx_voice_receive_batch(ngx_voice_relay_t *r, ngx_voice_socket_t *sock,
 }
 
 
+static ngx_int_t
+ngx_voice_receive_take(ngx_voice_relay_t *r, ngx_voice_socket_t *sock,
+    ngx_uint_t i, ngx_voice_datagram_t *d)
+{
+    struct msghdr  *hdr;
+
+    hdr = &r->msg[i].msg_hdr;
+
+    d->data = r->buf[i];
+    d->len = r->msg[i].msg_len;
+    d->socket = sock;
+
+    if ((hdr->msg_flags & MSG_TRUNC) || d->len > VOICE_DATAGRAM_MAX) {
+        ngx_voice_count(r, DROP_OVERSIZED);
+        return NGX_DECLINED;
+    }
+
+    d->kind = voice_packet_classify(d->data, d->len);
+
+    if (d->kind == VOICE_PACKET_RTP
+        && voice_rtp_parse(d->data, d->len, &d->rtp) != VOICE_OK)
+    {
+        ngx_voice_count(r, DROP_MALFORMED);
+        return NGX_DECLINED;
+    }
+
+    ngx_voice_addr_from(&d->remote, hdr->msg_name);
+    ngx_voice_receive_local(sock, hdr, &d->local);
+
+    return NGX_OK;
+}
+
+
+/* Whether a datagram came the way that its session's media goes. */
+
+static ngx_uint_t
+ngx_voice_receive_known(const ngx_voice_datagram_t *d,
+    const voice_session_t *s)
+{
+    voice_addr_t  remote, local;
+
+    return voice_route_address(s, &remote, &local)
+           && voice_addr_equal(&remote, &d->remote)
+           && voice_addr_equal(&local, &d->local);
+}
+
+
+/*
+ * Opens what almost certainly has to be opened: packets from the address of
+ * the session that they name.  Nothing is decided by it.  Each is judged in
+ * its turn, as if it was opened only then, for those before it may end its
+ * session, move its address or have its number.
+ */
+
+static void
+ngx_voice_receive_open_all(ngx_voice_relay_t *r, ngx_uint_t n)
+{
+    uint32_t               ext_seq;
+    ngx_uint_t             i, k;
+    voice_session_t       *s;
+    ngx_voice_peer_t      *peer;
+    ngx_voice_datagram_t  *d;
+
+    k = 0;
+
+    for (i = 0; i < n; i++) {
+        d = &r->datagram[i];
+        d->from = NULL;
+
+        if (d->kind != VOICE_PACKET_RTP) {
+            continue;
+        }
+
+        s = voice_session_by_ssrc(r->zone, d->rtp.ssrc);
+
+        if (s == NULL) {
+            continue;
+        }
+
+        d->bound = atomic_load_explicit(&s->bound, memory_order_acquire);
+
+        if (!ngx_voice_receive_known(d, s)) {
+            continue;
+        }
+
+        peer = ngx_voice_peer_get(r, s - r->zone->session);
+
+        if (peer == NULL
+            || voice_replay_check(&s->replay, d->rtp.seq, &ext_seq)
+               != VOICE_OK)
+        {
+            continue;
+        }
+
+        d->gen = peer->gen;
+        d->from = &r->from[k++];
+
+        d->from->key = &peer->key;
+        d->from->pkt = d->data;
+        d->from->len = d->len;
+    }
+
+    voice_crypto_open_many(r->from, k);
+}
+
+
 static void
 ngx_voice_receive_datagram(ngx_voice_relay_t *r, ngx_voice_datagram_t *d)
 {
-    switch (voice_packet_classify(d->data, d->len)) {
+    switch (d->kind) {
 
     case VOICE_PACKET_RTP:
         ngx_voice_receive_rtp(r, d);
@@ -244,8 +354,7 @@ ngx_voice_receive_datagram(ngx_voice_relay_t *r, ngx_voice_datagram_t *d)
 
 static ngx_voice_peer_t *
 ngx_voice_receive_open(ngx_voice_relay_t *r, ngx_voice_datagram_t *d,
-    voice_session_t *s, const voice_rtp_t *rtp, ngx_uint_t known,
-    uint32_t *ext_seq, size_t *len)
+    voice_session_t *s, ngx_uint_t known, uint32_t *ext_seq, size_t *len)
 {
     voice_err_t        err;
     ngx_voice_peer_t  *peer;
@@ -261,12 +370,19 @@ ngx_voice_receive_open(ngx_voice_relay_t *r, ngx_voice_datagram_t *d,
         return NULL;
     }
 
-    if (voice_replay_check(&s->replay, rtp->seq, ext_seq) != VOICE_OK) {
+    if (voice_replay_check(&s->replay, d->rtp.seq, ext_seq) != VOICE_OK) {
         ngx_voice_count(r, DROP_REPLAY);
         return NULL;
     }
 
-    err = voice_crypto_open_rtp(&peer->key, d->data, d->len, len);
+    if (d->from != NULL) {
+        err = d->from->err;
+        *len = d->from->plain_len;
+
+    } else {
+        d->gen = peer->gen;
+        err = voice_crypto_open_rtp(&peer->key, d->data, d->len, len);
+    }
 
     if (err == VOICE_E_AUTH) {
         ngx_voice_count(r, DROP_AUTH);
@@ -278,7 +394,7 @@ ngx_voice_receive_open(ngx_voice_relay_t *r, ngx_voice_datagram_t *d,
         return NULL;
     }
 
-    if (atomic_load(&s->gen) != peer->gen) {
+    if (atomic_load(&s->gen) != d->gen) {
         ngx_voice_count(r, DROP_UNKNOWN_SSRC);
         return NULL;
     }
@@ -294,29 +410,23 @@ ngx_voice_receive_rtp(ngx_voice_relay_t *r, ngx_voice_datagram_t *d)
     uint32_t           ext_seq;
     uint64_t           highest;
     ngx_uint_t         known;
-    voice_rtp_t        rtp;
-    voice_addr_t       remote, local;
     voice_session_t   *s;
     voice_rtp_body_t   body;
     ngx_voice_peer_t  *peer;
 
-    if (voice_rtp_parse(d->data, d->len, &rtp) != VOICE_OK) {
-        ngx_voice_count(r, DROP_MALFORMED);
-        return;
-    }
-
-    s = voice_session_by_ssrc(r->zone, rtp.ssrc);
+    s = voice_session_by_ssrc(r->zone, d->rtp.ssrc);
 
     if (s == NULL) {
         ngx_voice_count(r, DROP_UNKNOWN_SSRC);
         return;
     }
 
-    known = voice_route_address(s, &remote, &local)
-            && voice_addr_equal(&remote, &d->remote)
-            && voice_addr_equal(&local, &d->local);
+    known = (d->from != NULL
+             && atomic_load_explicit(&s->bound, memory_order_acquire)
+                == d->bound)
+            || ngx_voice_receive_known(d, s);
 
-    peer = ngx_voice_receive_open(r, d, s, &rtp, known, &ext_seq, &len);
+    peer = ngx_voice_receive_open(r, d, s, known, &ext_seq, &len);
     if (peer == NULL) {
         return;
     }
@@ -335,7 +445,7 @@ ngx_voice_receive_rtp(ngx_voice_relay_t *r, ngx_voice_datagram_t *d)
 
     if (!known && (uint64_t) ext_seq + 1 > highest
         && voice_session_bind(r->zone,
-                              voice_id_make(peer->gen, s - r->zone->session),
+                              voice_id_make(d->gen, s - r->zone->session),
                               &d->remote, &d->local)
            == VOICE_OK)
     {
@@ -351,37 +461,36 @@ ngx_voice_receive_rtp(ngx_voice_relay_t *r, ngx_voice_datagram_t *d)
     atomic_fetch_add_explicit(&s->rx_packets, 1, memory_order_relaxed);
     atomic_fetch_add_explicit(&s->rx_bytes, d->len, memory_order_relaxed);
 
-    voice_rtpstat_add(&s->stat, ext_seq, rtp.timestamp, r->now_us,
+    voice_rtpstat_add(&s->stat, ext_seq, d->rtp.timestamp, r->now_us,
                       NGX_VOICE_CLOCK);
     ngx_voice_control_report(r, s, peer);
 
-    if (rtp.ssrc != atomic_load(&s->ssrc)) {
+    if (d->rtp.ssrc != atomic_load(&s->ssrc)) {
         ngx_voice_count(r, DROP_UNSUPPORTED);
         return;
     }
 
-    if (voice_rtp_split(&rtp, d->data, len, &body) != VOICE_OK
+    if (voice_rtp_split(&d->rtp, d->data, len, &body) != VOICE_OK
         || body.payload_len == 0)
     {
         ngx_voice_count(r, DROP_MALFORMED);
         return;
     }
 
-    if (ngx_voice_receive_policy(r, d, s, &rtp, ext_seq, &body) == NGX_OK) {
-        ngx_voice_forward(r, s, &rtp, body.payload, body.payload_len);
+    if (ngx_voice_receive_policy(r, d, s, ext_seq, &body) == NGX_OK) {
+        ngx_voice_forward(r, s, &d->rtp, body.payload, body.payload_len);
     }
 }
 
 
 static ngx_int_t
 ngx_voice_receive_policy(ngx_voice_relay_t *r, ngx_voice_datagram_t *d,
-    voice_session_t *s, const voice_rtp_t *rtp, uint32_t ext_seq,
-    const voice_rtp_body_t *body)
+    voice_session_t *s, uint32_t ext_seq, const voice_rtp_body_t *body)
 {
     uint32_t    flags;
     ngx_uint_t  silence;
 
-    if (rtp->pt != VOICE_RTP_PT_OPUS) {
+    if (d->rtp.pt != VOICE_RTP_PT_OPUS) {
         ngx_voice_count(r, DROP_PAYLOAD_TYPE);
         return NGX_DECLINED;
     }
@@ -417,7 +526,7 @@ ngx_voice_receive_policy(ngx_voice_relay_t *r, ngx_voice_datagram_t *d,
 
     if (ext_seq > atomic_load_explicit(&s->last_seq, memory_order_relaxed)) {
         atomic_store_explicit(&s->last_seq, ext_seq, memory_order_relaxed);
-        atomic_store_explicit(&s->last_timestamp, rtp->timestamp,
+        atomic_store_explicit(&s->last_timestamp, d->rtp.timestamp,
                               memory_order_relaxed);
 
         if (atomic_load_explicit(&s->talking, memory_order_relaxed)
