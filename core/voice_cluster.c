@@ -547,8 +547,35 @@ voice_cluster_answer(const voice_cluster_t *c, uint64_t ticket)
 }
 
 
+static void
+voice_cluster_people(voice_cluster_guild_t *g, unsigned people, uint64_t now)
+{
+    uint32_t  was, counted;
+
+    if (people == 0) {
+        return;
+    }
+
+    was = atomic_load_explicit(&g->people, memory_order_relaxed);
+    counted = was & VOICE_CLUSTER_PEOPLE_MAX;
+
+    if (atomic_load_explicit(&g->used, memory_order_relaxed) != now) {
+        was = counted << 16;                   /* another look begins */
+        counted = 0;
+    }
+
+    counted = people < VOICE_CLUSTER_PEOPLE_MAX - counted
+              ? counted + people : VOICE_CLUSTER_PEOPLE_MAX;
+
+    atomic_store_explicit(&g->people,
+                          (was & ~(uint32_t) VOICE_CLUSTER_PEOPLE_MAX)
+                          | counted, memory_order_relaxed);
+}
+
+
 voice_err_t
-voice_cluster_used(voice_cluster_t *c, uint64_t guild, uint64_t now)
+voice_cluster_used(voice_cluster_t *c, uint64_t guild, unsigned people,
+    uint64_t now)
 {
     uint32_t            record;
     voice_err_t         err;
@@ -564,6 +591,7 @@ voice_cluster_used(voice_cluster_t *c, uint64_t guild, uint64_t now)
         return VOICE_E_NOT_FOUND;
     }
 
+    voice_cluster_people(&c->guild[record], people, now);
     atomic_store_explicit(&c->guild[record].used, now, memory_order_relaxed);
 
     return VOICE_OK;

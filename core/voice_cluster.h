@@ -79,6 +79,9 @@
 /* nginx stamps guilds in use at least this often, see voice_cluster_used(). */
 #define VOICE_CLUSTER_USED_PERIOD    15000
 
+/* As far as the people of a guild are counted. */
+#define VOICE_CLUSTER_PEOPLE_MAX     0xFFFFu
+
 /* Not in use for so long: the agent gives the guild back. */
 #define VOICE_CLUSTER_EMPTY          60000
 
@@ -99,6 +102,9 @@ typedef enum {
 #define VOICE_NODE_DRAIN       0x04u   /* no new guilds; those there move */
 #define VOICE_NODE_EVICT       0x08u   /* no guilds at all: attacked */
 #define VOICE_NODE_SUSPECT     0x10u   /* probes or clients complain */
+#define VOICE_NODE_WAIT        0x20u   /* is to drain once it is its turn;
+                                          until then it is up */
+#define VOICE_NODE_DRAINED     0x40u   /* it has drained: nobody is there */
 
 
 /* What a node says about itself, and what is said about it. */
@@ -159,8 +165,9 @@ typedef struct {
 
 typedef struct {
     _Atomic uint32_t     version;
-    uint32_t             reserved;
-    _Atomic uint64_t     used;     /* ms; written by nginx of that node */
+    _Atomic uint32_t     people;   /* of the last look at all, << 16, and of
+                                      the one that goes on */
+    _Atomic uint64_t     used;     /* ms; both written by nginx of that node */
     voice_assignment_t   value[2];
 } voice_cluster_guild_t;
 
@@ -230,7 +237,8 @@ typedef struct {
     char               boot[VOICE_CLUSTER_BOOT_MAX + 1];  /* of the zone */
     char               udp[72];        /* ip:port of the relay; "": unknown */
     _Atomic uint32_t   ready;          /* the two above are there */
-    _Atomic uint32_t   draining;       /* by voice_drain */
+    _Atomic uint32_t   draining;       /* by voice_drain: 1; 2: its deadline
+                                          is over */
     _Atomic uint32_t   sessions;       /* participants now */
     _Atomic uint32_t   capacity;       /* of the zone */
     _Atomic uint32_t   guilds;
@@ -414,12 +422,15 @@ voice_err_t voice_cluster_answer(const voice_cluster_t *c, uint64_t ticket);
  * said when the last one leaves.  So no crash of a worker leaves a guild
  * assigned for ever, and a restarted agent knows at once.
  *
+ * people: how many this call stands for; those of calls with the same `now`
+ * add up.  0: it is in use, and nobody was counted.
+ *
  * VOICE_E_NOT_FOUND  it is not assigned to this node: send a CLAIM; if the
  *                    guild turns out to be another node's, its sessions here
  *                    have to end
  */
 voice_err_t voice_cluster_used(voice_cluster_t *c, uint64_t guild,
-    uint64_t now);
+    unsigned people, uint64_t now);
 
 
 /*

@@ -455,6 +455,7 @@ voice_cluster_record_add(voice_cluster_writer_t *w,
     g = &w->c.guild[record];
 
     atomic_store(&g->used, 0);
+    atomic_store(&g->people, 0);
     voice_twin_write(&g->version, g->value, sizeof(*a), a);
 
     if (record >= atomic_load(&h->guilds_end)) {
@@ -497,6 +498,7 @@ voice_cluster_assign(voice_cluster_writer_t *w, const voice_assignment_t *a)
 
         if (was.node != value.node) {
             atomic_store(&g->used, 0);
+            atomic_store(&g->people, 0);
         }
 
         voice_twin_write(&g->version, g->value, sizeof(value), &value);
@@ -547,9 +549,9 @@ voice_cluster_unassign(voice_cluster_writer_t *w, uint64_t guild)
 
 voice_err_t
 voice_cluster_used_at(const voice_cluster_writer_t *w, uint64_t guild,
-    uint64_t *at)
+    uint64_t *at, uint32_t *people)
 {
-    uint32_t            record;
+    uint32_t            record, n;
     voice_err_t         err;
     voice_assignment_t  a;
 
@@ -557,6 +559,12 @@ voice_cluster_used_at(const voice_cluster_writer_t *w, uint64_t guild,
 
     if (err == VOICE_OK) {
         *at = atomic_load(&w->c.guild[record].used);
+    }
+
+    if (err == VOICE_OK && people != NULL) {
+        n = atomic_load(&w->c.guild[record].people);
+        *people = n & VOICE_CLUSTER_PEOPLE_MAX;
+        *people = n >> 16 > *people ? n >> 16 : *people;
     }
 
     return err;

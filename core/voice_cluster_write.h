@@ -82,9 +82,12 @@ voice_err_t voice_cluster_assign(voice_cluster_writer_t *w,
 voice_err_t voice_cluster_unassign(voice_cluster_writer_t *w,
     uint64_t guild);
 
-/* ms when nginx last said that the guild is in use here; 0: never */
+/*
+ * ms when nginx last said that the guild is in use here; 0: never.  people,
+ * which may be NULL: how many there were.
+ */
 voice_err_t voice_cluster_used_at(const voice_cluster_writer_t *w,
-    uint64_t guild, uint64_t *at);
+    uint64_t guild, uint64_t *at, uint32_t *people);
 
 
 /*

@@ -286,7 +286,7 @@ agent_work_empty(agent_t *a)
 
         if (guild->busy <= a->now && !guild->provisional
             && a->now - guild->since >= a->conf.empty_after
-            && voice_cluster_used_at(&a->zone.w, guild->id, &at) == VOICE_OK
+            && voice_cluster_used_at(&a->zone.w, guild->id, &at, NULL) == VOICE_OK
             && now >= at + a->conf.empty_after)
         {
             agent_empty_send(a, guild);

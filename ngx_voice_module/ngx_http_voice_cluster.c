@@ -243,7 +243,7 @@ ngx_http_voice_sweep_states(ngx_log_t *log)
     while (voice_state_guild_next(fl->zone, &slot, &guild_id) == VOICE_OK) {
 
         if (voice_state_users(fl->zone, guild_id, &here) == 0
-            || voice_cluster_used(fl->cluster, guild_id, now) == VOICE_OK
+            || voice_cluster_used(fl->cluster, guild_id, 0, now) == VOICE_OK
             || voice_cluster_find(fl->cluster, guild_id, &a)
                != VOICE_E_NOT_FOUND
             || here == 0)
@@ -287,7 +287,7 @@ ngx_http_voice_sweep_sessions(ngx_log_t *log)
 
     while (voice_session_next(fl->zone, &slot, &id, &guild_id) == VOICE_OK) {
 
-        err = voice_cluster_used(fl->cluster, guild_id, now);
+        err = voice_cluster_used(fl->cluster, guild_id, 1, now);
 
         if (err == VOICE_OK) {
             (void) voice_session_moved(fl->zone, id, 0, 0);
@@ -386,6 +386,10 @@ ngx_http_voice_sweep_handler(ngx_event_t *ev)
         ngx_http_voice_push_nodes();
         ngx_http_voice_sweep_peers(ev->log);
 
+        /* before states: these know who is here, those only that somebody is */
+
+        ngx_http_voice_sweep_sessions(ev->log);
+
         /* an agent that was never there knows nothing of us */
 
         if (voice_cluster_agent(fl->cluster, ngx_voice_now())
@@ -394,7 +398,6 @@ ngx_http_voice_sweep_handler(ngx_event_t *ev)
             ngx_http_voice_sweep_states(ev->log);
         }
 
-        ngx_http_voice_sweep_sessions(ev->log);
         ngx_http_voice_follow_handler(&fl->follow);
     }
 

@@ -334,6 +334,8 @@ ngx_voice_cluster_relay(voice_cluster_t *c, voice_zone_t *z,
     ngx_uint_t capacity)
 {
     char                    udp[72], boot[VOICE_CLUSTER_BOOT_MAX + 1];
+    uint32_t                draining;
+    voice_drain_t           drain;
     voice_cluster_relay_t  *relay = &c->header->relay;
 
     ngx_voice_cluster_boot(z, boot);
@@ -356,7 +358,14 @@ ngx_voice_cluster_relay(voice_cluster_t *c, voice_zone_t *z,
 
     atomic_store(&relay->sessions, z->header->sessions_used);
     atomic_store(&relay->guilds, atomic_load(&z->header->guilds_used));
-    atomic_store(&relay->draining, voice_drain_get(z, NULL) ? 1 : 0);
+    draining = 0;
+
+    if (voice_drain_get(z, &drain)) {
+        draining = (drain.deadline != 0 && drain.deadline <= ngx_voice_now())
+                   ? 2 : 1;
+    }
+
+    atomic_store(&relay->draining, draining);
 }
 
 

@@ -441,12 +441,24 @@ ngx_voice_wake(voice_zone_t *z, ngx_log_t *log)
 }
 
 
-/* Those who are still here at the deadline; gives their number. */
+/*
+ * Those who are still here at the deadline; gives their number.  An agent
+ * has their guilds move to other nodes, so nobody is sent away.
+ */
 
 static ngx_uint_t
 ngx_voice_housekeep_drain(voice_zone_t *z, ngx_log_t *log)
 {
-    unsigned  n;
+    unsigned          n;
+    voice_cluster_t  *c;
+
+    c = ngx_voice_cluster();
+
+    if (c != NULL
+        && voice_cluster_agent(c, ngx_voice_now()) == VOICE_AGENT_UP)
+    {
+        return 0;
+    }
 
     n = voice_drain_expire(z, ngx_voice_now(), NGX_VOICE_DRAIN_BATCH);
 

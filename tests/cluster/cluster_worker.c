@@ -244,7 +244,7 @@ worker_use(worker_t *w, uint64_t guild, bool on)
 
     if (on && i == w->uses && i < WORKER_USED) {
         w->used[w->uses++] = guild;
-        (void) voice_cluster_used(&w->c, guild, agent_zone_now());
+        (void) voice_cluster_used(&w->c, guild, 1, agent_zone_now());
 
     } else if (!on && i < w->uses) {
         w->used[i] = w->used[--w->uses];
@@ -415,7 +415,7 @@ worker_tick(worker_t *w)
     atomic_fetch_add(&w->c.header->worker[WORKER].rx_packets, w->flood);
 
     for (i = 0; i < w->uses; i++) {
-        (void) voice_cluster_used(&w->c, w->used[i], now);
+        (void) voice_cluster_used(&w->c, w->used[i], 1, now);
     }
 
     do {
