@@ -9,6 +9,7 @@
  *   alarm     a flood of packets: the node takes itself out
  *   join      requests of workers, each assigned by one transaction
  *   work      what the model wants moved, guilds that nobody uses
+ *   drain     the node is to become empty, one after the other
  *   zone      what the model knows, written to the cluster zone
  *
  * Losing etcd stops none of the calls: while the lease can't be confirmed
@@ -72,8 +73,12 @@ typedef struct {
     uint64_t    load_put;              /* ms, of the one that has to come back;
                                           0: it has */
     uint64_t    drain_next;
+    uint64_t    ending;                /* ms, since when; 0: not */
     bool        load_busy;
     bool        drain_busy;
+    bool        drain_open;            /* it has been up, without a drain */
+    bool        drain_waits;           /* the log knows */
+    bool        drained;
     char        drain_key[AGENT_KEY_MAX];  /* the slot that we hold, or may
                                               hold: no answer yet */
 } agent_session_t;
@@ -163,7 +168,7 @@ char *agent_session_value(agent_t *a, const char *state);
 void agent_relay_tick(agent_t *a);
 void agent_relay_load(agent_t *a, voice_node_load_t *load);
 
-/* "up", "drain" or "down" */
+/* "up", "drain", "drained" or "down" */
 const char *agent_relay_state(const agent_t *a);
 
 
@@ -180,6 +185,16 @@ void agent_join_claim(agent_t *a, uint64_t guild);
 
 
 void agent_work_tick(agent_t *a);
+
+
+void agent_drain_tick(agent_t *a);
+
+/* By nginx or because we end; an order is in the model. */
+bool agent_drain_wanted(const agent_t *a);
+
+/* No reason to wait any longer before we end. */
+bool agent_drain_done(agent_t *a);
+
 
 /* Writes what has changed to the cluster zone and wakes workers. */
 void agent_work_flush(agent_t *a);

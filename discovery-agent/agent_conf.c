@@ -79,6 +79,8 @@ static const agent_conf_field_t  agent_conf_fields[] = {
                 drain_after, 0, 86400),
     agent_field("fleet", "drain_rate", AGENT_CONF_NUMBER, false, false,
                 drain_rate, 1, 10000),
+    agent_field("fleet", "stop_after_ms", AGENT_CONF_NUMBER, false, false,
+                stop_after, 0, 3600000),
     agent_field("fleet", "drain_percent", AGENT_CONF_NUMBER, false, false,
                 drain_percent, 1, 100),
     agent_field("fleet", "alarm_packets", AGENT_CONF_NUMBER, false, false,
@@ -398,6 +400,7 @@ agent_conf_parse(agent_conf_t *conf, const char *text, size_t len,
     read.drain_after = 1800;
     read.drain_rate = 20;
     read.drain_percent = 5;
+    read.stop_after = 60000;
     read.alarm_length = 600;
 
     root = json_loadb(text, len, JSON_REJECT_DUPLICATES, &where);

@@ -54,6 +54,7 @@ typedef struct {
     uint32_t   empty_after;            /* ms, of a guild that nobody uses */
     uint32_t   drain_after;            /* s until what is there moves */
     uint32_t   drain_rate;             /* guilds/s */
+    uint32_t   stop_after;             /* ms, SIGTERM to the end */
     uint32_t   drain_percent;          /* of a region that drains at once */
     uint32_t   alarm_packets;          /* received in a second; 0: no alarm */
     uint32_t   alarm_length;           /* s that the node stays out */

@@ -189,7 +189,8 @@ agent_join_send(agent_join_t *j, agent_node_t *node, uint64_t was)
     /* a node that has sessions of the guild keeps it, ordered away or not */
 
     if (j->kind != VOICE_REQUEST_CLAIM) {
-        json_array_append_new(compare, agent_compare(order, "CREATE", 0));
+        json_array_append_new(compare, agent_compare(order, "MOD",
+                                                     node->order_rev));
     }
 
     j->node = node;

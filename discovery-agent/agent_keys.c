@@ -9,6 +9,7 @@
 #include "agent_conf.h"
 #include "agent_value.h"
 
+#include <stdio.h>
 #include <string.h>
 
 
@@ -149,6 +150,52 @@ agent_put_order(agent_model_t *m, const char *name, const char *value,
 }
 
 
+/* No node's, and nobody's any more. */
+
+static void
+agent_slot_end(agent_model_t *m, const char *slot, uint64_t now)
+{
+    agent_node_t  *node;
+
+    for (node = m->nodes; node != NULL; node = node->next) {
+        if (strcmp(node->slot, slot) == 0) {
+            node->slot[0] = '\0';
+            agent_node_flags(m, node, now);
+        }
+    }
+}
+
+
+static bool
+agent_put_slot(agent_model_t *m, const char *slot, const char *value,
+    uint64_t revision, uint64_t now)
+{
+    agent_node_t  *node;
+
+    (void) revision;
+
+    if (!agent_name_valid(value)) {
+        return false;
+    }
+
+    node = agent_model_node_add(m, value, now);
+
+    if (node == NULL) {
+        return false;
+    }
+
+    if (strcmp(node->slot, slot) != 0) {
+        agent_slot_end(m, slot, now);
+        snprintf(node->slot, sizeof(node->slot), "%s", slot);
+        agent_node_flags(m, node, now);
+    }
+
+    node->slot_seen = m->list;
+
+    return true;
+}
+
+
 static bool
 agent_put_guild(agent_model_t *m, const char *name, const char *value,
     uint64_t revision, uint64_t now)
@@ -231,6 +278,11 @@ agent_model_key(const agent_model_t *m, const char *key, const char **name)
 
     *name = key + len + 2;
 
+    if (key[len] == 'o') {
+        return strncmp(*name, "drain/", 6) == 0
+               && strlen(*name) < AGENT_SLOT_MAX ? 'o' : '\0';
+    }
+
     if (key[len] != 'a' && !agent_name_valid(*name)) {
         return '\0';
     }
@@ -259,6 +311,9 @@ agent_model_put(agent_model_t *m, const char *key, const char *value,
         break;
     case 'q':
         put = agent_put_order;
+        break;
+    case 'o':
+        put = agent_put_slot;
         break;
     default:
         return false;
@@ -336,6 +391,11 @@ agent_model_delete(agent_model_t *m, const char *key, uint64_t revision,
         return;
     }
 
+    if (kind == 'o') {
+        agent_slot_end(m, name, now);
+        return;
+    }
+
     node = kind == '\0' ? NULL : agent_model_node(m, name);
 
     if (node == NULL) {
@@ -390,6 +450,12 @@ agent_model_list_end(agent_model_t *m, uint64_t revision, uint64_t now)
 
         if (node->order != AGENT_ORDER_NONE && node->order_rev == 0) {
             agent_order_end(m, node, now);
+            n++;
+        }
+
+        if (node->slot[0] != '\0' && node->slot_seen != m->list) {
+            node->slot[0] = '\0';
+            agent_node_flags(m, node, now);
             n++;
         }
     }

@@ -289,6 +289,13 @@ agent_node_open(const agent_node_t *node)
 
 
 bool
+agent_node_drains(const agent_node_t *node)
+{
+    return (node->info.flags & (VOICE_NODE_DRAIN | VOICE_NODE_WAIT)) != 0;
+}
+
+
+bool
 agent_node_failed(const agent_node_t *node)
 {
     return node->dead
@@ -303,16 +310,22 @@ agent_node_flags(agent_model_t *m, agent_node_t *node, uint64_t now)
     uint32_t  flags;
 
     failed = agent_node_failed(node);
-    flags = node->said;
+    flags = node->said & ~VOICE_NODE_DRAIN;
 
     if (node->registered) {
         flags |= VOICE_NODE_UP;
     }
 
-    if (node->order == AGENT_ORDER_DRAIN) {
+    if (node->said & VOICE_NODE_DRAINED) {
         flags |= VOICE_NODE_DRAIN;
 
-    } else if (node->order == AGENT_ORDER_EVICT) {
+    } else if (node->order == AGENT_ORDER_DRAIN
+               || (node->said & VOICE_NODE_DRAIN))
+    {
+        flags |= node->slot[0] != '\0' ? VOICE_NODE_DRAIN : VOICE_NODE_WAIT;
+    }
+
+    if (node->order == AGENT_ORDER_EVICT) {
         flags |= VOICE_NODE_EVICT;
     }
 
@@ -325,7 +338,7 @@ agent_node_flags(agent_model_t *m, agent_node_t *node, uint64_t now)
         node->since = now;
     }
 
-    if ((flags & VOICE_NODE_DRAIN) == 0) {
+    if (!agent_node_drains(node)) {
         node->ordered = 0;
 
     } else if (node->ordered == 0) {

@@ -10,10 +10,12 @@
  * leave what was known before:
  *
  *   n/<node>   {"v":1,"e":boot id,"ws":endpoint,"peer":url,"dc":..,"hid":..,
- *              "cap":n,"st":"up"|"drain"|"down","rg":region,"pool":..}
+ *              "cap":n,"st":"up"|"drain"|"drained"|"down","rg":region,
+ *               "pool":..}
  *   l/<node>   {"u":participants,"g":guilds,"c":cpu,"bw":..,"pp":..,"r":rev}
  *   a/<guild>  {"s":node,"e":boot id}
  *   q/<node>   {"m":"drain"|"evict","by":..,"why":..,"after":s}
+ *   o/drain/<slot>   a node: it is its turn to drain
  *
  * Times are ms of one clock, given by the caller.
  */
@@ -39,6 +41,7 @@
 #define AGENT_HOLD_PERCENT     20      /* and more than so many: hold */
 #define AGENT_HOLD_MAX         30000
 #define AGENT_NEWS             2000    /* beyond the grace: "together" */
+#define AGENT_SLOT_MAX         56      /* "drain/", a region, a number */
 
 
 typedef struct agent_node_s   agent_node_t;
@@ -65,15 +68,17 @@ struct agent_node_s {
     uint64_t            order_rev;
     uint64_t            vanished;    /* when n/ went, 0: it is there */
     uint64_t            since;       /* when its guilds began to need a move */
-    uint64_t            ordered;     /* when the order came */
+    uint64_t            ordered;     /* since when it is to drain */
     uint32_t            order_after; /* s */
     agent_order_t       order;
+    char                slot[AGENT_SLOT_MAX];   /* "": it has none */
     bool                registered;
     bool                reborn;      /* some of its guilds have an old boot */
     bool                dead;
     bool                dirty;
     uint32_t            seen;        /* of the last list */
-    uint32_t            said;        /* DOWN, DRAIN: of n/ itself */
+    uint32_t            slot_seen;
+    uint32_t            said;        /* DOWN, DRAIN, DRAINED: of n/ itself */
     uint32_t            pending;     /* guilds assigned since its report */
     uint32_t            inflight;    /* that the caller is assigning now */
     uint32_t            guilds;
@@ -94,6 +99,8 @@ struct agent_guild_s {
     uint64_t            busy;        /* until then a transaction runs */
     char                boot[VOICE_CLUSTER_BOOT_MAX + 1];
     uint32_t            seen;
+    uint32_t            people;      /* of ours, while we drain */
+    bool                unused;      /* all of them have left */
     bool                provisional;
     bool                orphan;
     bool                dirty;
@@ -108,6 +115,7 @@ struct agent_model_s {
     uint32_t            drain_after; /* s, of a node that drains by itself */
     uint32_t            drain_rate;  /* guilds/s */
     bool                drain_slot;  /* it is our turn to move guilds away */
+    bool                drain_now;   /* and time, whatever was ordered */
 
     agent_node_t       *nodes;
     agent_guild_t     **hash;
@@ -122,6 +130,7 @@ struct agent_model_s {
     bool                holding;     /* too many vanished at once */
     uint64_t            hold_since;
     uint64_t            drained;     /* when the last guild of a drain moved */
+    uint64_t            drain_busy;  /* until then its transaction runs */
     uint64_t            bad_values;
     uint64_t            random;
 };
@@ -176,6 +185,9 @@ bool agent_node_open(const agent_node_t *node);
 
 /* Its guilds have to go, or it has lost their sessions. */
 bool agent_node_failed(const agent_node_t *node);
+
+/* It is to drain, whether it is its turn or not. */
+bool agent_node_drains(const agent_node_t *node);
 
 /*
  * A node for a guild.  region "": ours; except: not this one, or NULL.

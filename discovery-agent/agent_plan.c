@@ -308,7 +308,29 @@ agent_plan_reborn(agent_model_t *m, agent_node_t *node, uint64_t now,
 }
 
 
-/* Our own guilds, at a pace. */
+/* The smallest one that may go now. */
+
+static agent_guild_t *
+agent_plan_smallest(agent_node_t *node, uint64_t now)
+{
+    agent_guild_t  *guild, *best;
+
+    best = NULL;
+
+    for (guild = node->first; guild != NULL; guild = guild->next) {
+
+        if (guild->busy <= now && !guild->provisional && !guild->unused
+            && (best == NULL || guild->people < best->people))
+        {
+            best = guild;
+        }
+    }
+
+    return best;
+}
+
+
+/* Our own guilds, small ones first, at a pace. */
 
 static void
 agent_plan_drain(agent_model_t *m, agent_node_t *node, uint64_t now,
@@ -317,11 +339,12 @@ agent_plan_drain(agent_model_t *m, agent_node_t *node, uint64_t now,
     uint64_t        due;
     agent_guild_t  *guild;
 
-    due = node->order == AGENT_ORDER_DRAIN ? node->order_after
-                                           : m->drain_after;
+    due = m->drain_now ? 0
+          : node->order == AGENT_ORDER_DRAIN ? node->order_after
+                                             : m->drain_after;
 
     if (strcmp(node->info.name, m->self) != 0 || !m->drain_slot
-        || now - node->ordered < due * 1000)
+        || now - node->ordered < due * 1000 || m->drain_busy > now)
     {
         return;
     }
@@ -332,17 +355,20 @@ agent_plan_drain(agent_model_t *m, agent_node_t *node, uint64_t now,
 
     due = (now - m->drained) * m->drain_rate / 1000;
 
-    for (guild = node->first;
-         guild != NULL && move->n < AGENT_BATCH && move->n < due;
-         guild = guild->next)
-    {
-        if (guild->busy <= now && !guild->provisional) {
-            agent_plan_add(move, guild);
+    while (move->n < AGENT_BATCH && move->n < due) {
+        guild = agent_plan_smallest(node, now);
+
+        if (guild == NULL) {
+            break;
         }
+
+        agent_plan_add(move, guild);
+        guild->busy = now + AGENT_BUSY;
     }
 
     if (move->n != 0) {
         m->drained = now;
+        m->drain_busy = now + AGENT_BUSY;
     }
 }
 
@@ -440,5 +466,9 @@ agent_model_moved(agent_model_t *m, agent_move_t *move)
 
     if (move->to != move->from) {
         move->to->inflight -= (uint32_t) move->n;
+    }
+
+    if (strcmp(move->from->info.name, m->self) == 0) {
+        m->drain_busy = 0;
     }
 }

@@ -84,7 +84,8 @@ agent_relay_state(const agent_t *a)
         return "down";
     }
 
-    return atomic_load(&a->zone.w.c.header->relay.draining) ? "drain" : "up";
+    return a->session.drained ? "drained"
+           : agent_drain_wanted(a) ? "drain" : "up";
 }
 
 

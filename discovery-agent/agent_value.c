@@ -127,6 +127,9 @@ agent_value_state(const json_t *root, uint32_t *said)
     } else if (strcmp(state, "drain") == 0) {
         *said = VOICE_NODE_DRAIN;
 
+    } else if (strcmp(state, "drained") == 0) {
+        *said = VOICE_NODE_DRAINED;
+
     } else if (strcmp(state, "down") == 0) {
         *said = VOICE_NODE_DOWN;
 

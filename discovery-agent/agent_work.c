@@ -2,8 +2,8 @@
  * Copyright (C) ngx-voice contributors
  *
  * What the agent does by itself: moves guilds of nodes that are no good any
- * more, gives back guilds that nobody uses, takes a slot to drain, and keeps
- * the cluster zone as the model is.
+ * more, gives back guilds that nobody uses, and keeps the cluster zone as the
+ * model is.
  */
 
 
@@ -16,7 +16,8 @@
 
 
 #define AGENT_MOVES           4        /* transactions at a time */
-#define AGENT_DRAIN_SLOTS     64
+#define AGENT_LEFT            5000     /* ms, of one that drains: nobody comes
+                                          back by then */
 
 
 typedef struct {
@@ -259,173 +260,68 @@ agent_empty_send(agent_t *a, agent_guild_t *guild)
 }
 
 
+/* How long nobody has been in voice; false: nobody was yet. */
+
+static bool
+agent_guild_idle(agent_t *a, agent_guild_t *guild, uint64_t now,
+    uint64_t *idle)
+{
+    uint64_t  at;
+
+    if (voice_cluster_used_at(&a->zone.w, guild->id, &at, &guild->people)
+        != VOICE_OK)
+    {
+        return false;
+    }
+
+    *idle = now > at ? now - at : 0;
+
+    if (*idle > a->now - guild->since) {
+        *idle = a->now - guild->since;
+    }
+
+    return at != 0;
+}
+
+
 /* Only the guild's own node knows, so only it gives back. */
 
 static void
 agent_work_empty(agent_t *a)
 {
-    uint64_t        at, now;
+    bool            was, drains;
+    uint64_t        now, idle;
     agent_node_t   *self;
     agent_guild_t  *guild;
 
-    if (a->now < a->next_empty) {
-        return;
-    }
-
-    a->next_empty = a->now + (a->conf.empty_after < 4000
-                              ? a->conf.empty_after / 4 : 1000);
     self = agent_model_self(&a->model);
 
     if (self == NULL || !a->relay.alive) {
         return;
     }
 
+    drains = (self->info.flags & VOICE_NODE_DRAIN) != 0;
+
+    if (a->now < a->next_empty && !drains) {
+        return;
+    }
+
+    a->next_empty = a->now + (a->conf.empty_after < 4000
+                              ? a->conf.empty_after / 4 : 1000);
     now = agent_zone_now();
 
     for (guild = self->first; guild != NULL; guild = guild->next) {
 
+        idle = 0;
+        was = agent_guild_idle(a, guild, now, &idle);
+        guild->unused = drains && was && idle >= AGENT_LEFT;
+
         if (guild->busy <= a->now && !guild->provisional
-            && a->now - guild->since >= a->conf.empty_after
-            && voice_cluster_used_at(&a->zone.w, guild->id, &at, NULL) == VOICE_OK
-            && now >= at + a->conf.empty_after)
+            && (idle >= a->conf.empty_after || guild->unused))
         {
             agent_empty_send(a, guild);
         }
     }
-}
-
-
-/* The slot is taken: by ourselves, if an answer of etcd's was lost. */
-
-static void
-agent_drain_kv(void *data, const agent_kv_t *kv)
-{
-    agent_t  *a = data;
-
-    a->model.drain_slot = kv->lease == a->session.lease;
-}
-
-
-static void
-agent_drain_handler(void *data, int code, const json_t *answer, uint64_t sent)
-{
-    agent_t          *a = data;
-    agent_session_t  *s = &a->session;
-
-    s->drain_busy = false;
-
-    if (code != AGENT_ETCD_OK || agent_session_former(a, sent)) {
-        return;                        /* asked again, for the same slot */
-    }
-
-    if (json_is_true(json_object_get(answer, "succeeded"))) {
-        a->model.drain_slot = true;
-
-    } else {
-        agent_kvs_each(json_object_get(json_object_get(json_array_get(
-                           json_object_get(answer, "responses"), 0),
-                           "response_range"), "kvs"), agent_drain_kv, a);
-    }
-
-    if (a->model.drain_slot) {
-        agent_log(AGENT_LOG_INFO, "draining, with slot %s", s->drain_key);
-
-    } else {
-        s->drain_key[0] = '\0';
-    }
-}
-
-
-static void
-agent_drain_release_handler(void *data, int code, const json_t *answer,
-    uint64_t sent)
-{
-    agent_t  *a = data;
-
-    (void) answer;
-
-    a->session.drain_busy = false;
-
-    if (code == AGENT_ETCD_OK && !agent_session_former(a, sent)) {
-        a->session.drain_key[0] = '\0';
-    }
-}
-
-
-/* Until etcd says so: others wait for it. */
-
-static void
-agent_drain_end(agent_t *a)
-{
-    agent_session_t  *s = &a->session;
-
-    a->model.drain_slot = false;
-
-    if (s->drain_key[0] == '\0' || s->drain_busy || a->now < s->drain_next) {
-        return;
-    }
-
-    s->drain_next = a->now + agent_spread(500);
-    s->drain_busy = agent_etcd_call(a->etcd, "kv/deleterange",
-                                    agent_range(s->drain_key),
-                                    agent_timeout(a),
-                                    agent_drain_release_handler, a);
-}
-
-
-static unsigned
-agent_drain_slots(agent_t *a)
-{
-    unsigned       n;
-    agent_node_t  *node;
-
-    n = 0;
-
-    for (node = a->model.nodes; node != NULL; node = node->next) {
-        n += node->registered;
-    }
-
-    n = n * a->conf.drain_percent / 100;
-
-    return n == 0 ? 1 : n > AGENT_DRAIN_SLOTS ? AGENT_DRAIN_SLOTS : n;
-}
-
-
-/* Only so many nodes of a region move their guilds away at a time. */
-
-static void
-agent_work_drain(agent_t *a)
-{
-    char              name[32], *key = a->session.drain_key;
-    agent_node_t     *self;
-    agent_session_t  *s = &a->session;
-
-    self = agent_model_self(&a->model);
-
-    if (self == NULL || (self->info.flags & VOICE_NODE_DRAIN) == 0) {
-        agent_drain_end(a);
-        return;
-    }
-
-    if (a->model.drain_slot || s->drain_busy || a->now < s->drain_next) {
-        return;
-    }
-
-    s->drain_next = a->now + agent_spread(500);
-
-    if (key[0] == '\0') {
-        snprintf(name, sizeof(name), "drain/%u",
-                 (unsigned) (agent_spread(1000) % agent_drain_slots(a)));
-        agent_key(a, key, 'o', name);
-    }
-
-    s->drain_busy = agent_etcd_call(a->etcd, "kv/txn",
-        agent_txn(json_pack("[o]", agent_compare(key, "CREATE", 0)),
-                  json_pack("[o]", agent_op("request_put",
-                                agent_put(key, a->conf.node, s->lease))),
-                  json_pack("[o]", agent_op("request_range",
-                                            agent_range(key)))),
-        agent_timeout(a), agent_drain_handler, a);
 }
 
 
@@ -546,7 +442,7 @@ agent_work_tick(agent_t *a)
                   "for %d s, or until they are back", AGENT_HOLD_MAX / 1000);
     }
 
-    agent_work_moves(a);
     agent_work_empty(a);
-    agent_work_drain(a);
+    agent_drain_tick(a);
+    agent_work_moves(a);
 }

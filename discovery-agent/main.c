@@ -25,7 +25,8 @@ static const char  agent_usage[] =
     "Usage: ngx-voice-agent -c FILE [--check-config]\n\n"
     "Registers this node in etcd, assigns guilds to nodes, and writes what it\n"
     "knows to the cluster zone of nginx.  SIGHUP reads the file again,\n"
-    "SIGTERM takes the node out and ends.\n";
+    "SIGTERM drains the node, for fleet.stop_after_ms at most, and ends,\n"
+    "SIGINT ends at once.\n";
 
 
 static void
@@ -54,7 +55,7 @@ agent_reload(agent_t *a, const char *path)
 }
 
 
-/* True: it is time to end. */
+/* True: it is time to end; not before the node is empty, if that is near. */
 
 static bool
 agent_signals(agent_t *a, int fd, const char *path)
@@ -66,12 +67,21 @@ agent_signals(agent_t *a, int fd, const char *path)
         if (info.ssi_signo == SIGHUP) {
             agent_reload(a, path);
 
-        } else {
+        } else if (info.ssi_signo == SIGINT || a->session.ending != 0
+                   || a->zone.mem == NULL)
+        {
             return true;
+
+        } else {
+            a->session.ending = agent_now();
         }
     }
 
-    return false;
+    if (a->session.ending == 0) {
+        return false;
+    }
+
+    return a->zone.mem == NULL || agent_drain_done(a);
 }
 
 

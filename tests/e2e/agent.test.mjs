@@ -13,7 +13,7 @@ import { Etcd } from './lib/etcd.mjs';
 import { until } from './lib/wait.mjs';
 
 
-const UP = 1, DOWN = 2, DRAIN = 4, EVICT = 8;
+const UP = 1, DOWN = 2, DRAIN = 4, EVICT = 8, WAIT = 32, DRAINED = 64;
 
 let etcd;
 let regions = 0;
@@ -300,34 +300,90 @@ describe('orders', () => {
 
     test('drain: guilds go at a pace, one node at a time', () =>
         withFleet(3, async (agents, prefix) => {
-            const [a, b] = agents;
+            const [a, b, c] = agents;
 
             await a.ask('bench', 60, 1000);
+            await agree(agents);
 
-            const was = await agree(agents);
-            const n = guildsOf(was, 'n0');
+            const flags = async () => {
+                const nodes = await c.nodes();
+
+                return [nodes.n0.flags, nodes.n1.flags];
+            };
 
             a.tell('drain', 1);
             b.tell('drain', 1);
-            await until('slots', async () =>
-                (await etcd.list(`${prefix}o/`)).length === 1);
-            assert.equal((await agents[2].join(9000)).node, 'n2');
+            await until('one to drain, the other one to wait', async () => {
+                const both = await flags();
 
-            await until('one to be empty', async () => {
-                const guilds = await a.guilds();
-                return guildsOf(guilds, 'n0') === 0
-                    || guildsOf(guilds, 'n1') === 0;
-            }, 20000);
-            assert.ok(n > 0);
+                return both.includes(UP | DRAIN) && both.includes(UP | WAIT);
+            });
 
-            /* its slot goes with its drain; then it is the other one's turn */
-            const first = guildsOf(await a.guilds(), 'n0') === 0 ? a : b;
+            const slots = await etcd.list(`${prefix}o/`);
 
+            assert.equal(slots.length, 1);
+
+            const [first, next] = slots[0].value === 'n0' ? [a, b] : [b, a];
+
+            /* who waits is as good as ever */
+            assert.notEqual((await c.join(9000)).node, first.node);
+            await next.says(/waiting for a slot/);
+
+            /* the slot goes on by itself */
+            await first.says(/drained: nobody is left/, 20000);
+            assert.equal(guildsOf(await first.guilds(), first.node), 0);
+            await next.says(/draining, with slot/);
+            await next.says(/drained: nobody is left/, 20000);
+            await until('both to be shut, without a slot', async () =>
+                (await flags()).every((f) => f === (UP | DRAIN | DRAINED))
+                && (await etcd.list(`${prefix}o/`)).length === 0);
+            assert.equal((await c.join(9001)).node, 'n2');
+            assert.equal(guildsOf(await agree(agents), 'n2'), 62);
+
+            /* and back */
             first.tell('drain', 0);
-            await until('the other one to be empty', async () =>
-                guildsOf(await a.guilds(), first === a ? 'n1' : 'n0') === 0,
-            20000);
+            await until('it to be up', async () =>
+                (await c.nodes())[first.node].flags === UP);
+            await until('guilds to go there', async () =>
+                (await c.join(10000 + Math.floor(Math.random() * 1e6))).node
+                    === first.node);
         }, { conf: { fleet: { drain_after: 0, drain_rate: 60 } } }));
+
+    test('drain: a slot is free when its holder is lost', () =>
+        withFleet(3, async (agents, prefix) => {
+            const [a, b] = agents;
+
+            a.tell('drain', 1);
+            a.tell('sessions', 1);
+            await a.says(/draining, with slot/);
+            b.tell('drain', 1);
+            b.tell('sessions', 1);
+            await b.says(/waiting for a slot/);
+            await a.kill();
+            await b.says(/draining, with slot/, 15000);
+            assert.deepEqual((await etcd.list(`${prefix}o/`)).map((kv) =>
+                kv.value), ['n1']);
+        }, { conf: { fleet: { drain_after: 0 } } }));
+
+    test('an agent that ends has its guilds moved before', () =>
+        withFleet(3, async (agents) => {
+            const [a, b] = agents;
+
+            assert.equal((await a.ask('bench', 60, 1000)).ok, 60);
+
+            const n = guildsOf(await agree(agents), 'n0');
+
+            assert.ok(n > 5, `${n} guilds on n0`);
+            a.child.kill('SIGTERM');
+            await a.ended;
+            assert.match(a.log, /draining, with slot/);
+
+            /* by itself, and its own nginx knows where they are now */
+            assert.equal(a.log.match(/guilds of "n0" are on/g).length > 1,
+                true);
+            assert.deepEqual(await a.guilds(), await b.guilds());
+            assert.equal(guildsOf(await b.guilds(), 'n0'), 0);
+        }, { conf: { fleet: { drain_rate: 60, stop_after_ms: 30000 } } }));
 });
 
 

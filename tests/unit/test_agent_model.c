@@ -247,6 +247,7 @@ test_late_answers(void **state)
     prepare(&m, 3, 0);
     node = agent_model_node(&m, "n1");
 
+    put(&m, "o/drain/0", "n1", 599, 2000);
     put_node(&m, "n1", "b", "drain", 600, 2000);
     put_node(&m, "n1", "b", "up", 500, 2000);
     assert_false(agent_node_open(node));
@@ -422,6 +423,10 @@ test_orders(void **state)
     /* a drain is the node's own business */
 
     put(&m, "q/n1", "{\"m\":\"drain\",\"after\":0}", 502, 10000);
+    test_num("waits", node->info.flags, VOICE_NODE_UP | VOICE_NODE_WAIT);
+    assert_true(agent_node_open(node));
+    put(&m, "o/drain/0", "n1", 502, 10000);
+    test_num("drains", node->info.flags, VOICE_NODE_UP | VOICE_NODE_DRAIN);
     assert_false(agent_node_open(node));
     test_num("not ours", plan_all(&m, 60000, ""), 0);
 
@@ -429,7 +434,8 @@ test_orders(void **state)
     m.drain_rate = 2;
     test_num("no slot", plan_all(&m, 60000, ""), 0);
     m.drain_slot = true;
-    plan_all(&m, 60000, "n1");
+    assert_true(agent_model_plan(&m, 60000, &move));
+    agent_model_moved(&m, &move);
     test_num("pace", plan_all(&m, 61000, "n1"), 2);
     test_num("pace", plan_all(&m, 61100, "n1"), 0);
 
@@ -440,6 +446,120 @@ test_orders(void **state)
     put_node(&m, "n1", "b", "down", 504, 63000);
     assert_true(agent_model_plan(&m, 63000 + AGENT_LAST_DELAY, &move));
     assert_false(move.from_gone);
+
+    agent_model_free(&m);
+}
+
+
+static void
+test_slots(void **state)
+{
+    agent_node_t   *n1, *n2;
+    agent_model_t   m;
+
+    (void) state;
+
+    prepare(&m, 3, 0);
+    n1 = agent_model_node(&m, "n1");
+    n2 = agent_model_node(&m, "n2");
+
+    put(&m, "q/n1", "{\"m\":\"drain\"}", 500, 1000);
+    put_node(&m, "n2", "b", "drain", 501, 1000);
+    test_num("n1", n1->info.flags, VOICE_NODE_UP | VOICE_NODE_WAIT);
+    test_num("n2", n2->info.flags, VOICE_NODE_UP | VOICE_NODE_WAIT);
+
+    /* one after the other; a slot of the region's where it shares a prefix */
+
+    put(&m, "o/drain/eu/0", "n1", 502, 1000);
+    test_num("n1", n1->info.flags, VOICE_NODE_UP | VOICE_NODE_DRAIN);
+    test_num("n2", n2->info.flags, VOICE_NODE_UP | VOICE_NODE_WAIT);
+
+    put(&m, "o/drain/eu/0", "n2", 503, 1000);
+    test_num("n1", n1->info.flags, VOICE_NODE_UP | VOICE_NODE_WAIT);
+    test_num("n2", n2->info.flags, VOICE_NODE_UP | VOICE_NODE_DRAIN);
+
+    /* empty at last: stays shut without its slot */
+
+    put_node(&m, "n2", "b", "drained", 504, 1000);
+    del(&m, "o/drain/eu/0", 505, 1000);
+    test_num("n2", n2->info.flags,
+             VOICE_NODE_UP | VOICE_NODE_DRAIN | VOICE_NODE_DRAINED);
+    assert_false(agent_node_open(n2));
+    assert_false(agent_node_failed(n2));
+    put_node(&m, "n2", "b", "up", 506, 1000);
+    assert_true(agent_node_open(n2));
+
+    /* a list knows of no slot */
+
+    put(&m, "o/drain/0", "n1", 507, 1000);
+    agent_model_list_begin(&m);
+    put_node(&m, "n1", "b", "up", 10, 1000);
+    put(&m, "q/n1", "{\"m\":\"drain\"}", 500, 1000);
+    agent_model_list_end(&m, 508, 1000);
+    test_num("n1", n1->info.flags, VOICE_NODE_UP | VOICE_NODE_WAIT);
+
+    /* bad ones */
+
+    assert_false(agent_model_put(&m, P "o/drain/0", "No Name", 509, 1000));
+    assert_false(agent_model_put(&m, P "o/other", "n1", 509, 1000));
+    assert_false(agent_model_put(&m, P "o/drain/"
+                 "0123456789012345678901234567890123456789012345678901234567",
+                 "n1", 509, 1000));
+
+    agent_model_free(&m);
+}
+
+
+static void
+test_small_ones_first(void **state)
+{
+    size_t          i;
+    agent_move_t    move, none;
+    agent_model_t   m;
+
+    static const uint32_t  people[] = { 9, 1, 30, 2, 0, 4 };
+    static const uint64_t  order[] = { 2, 4, 6, 1, 3 };
+
+    (void) state;
+
+    prepare(&m, 2, test_n(people));
+    strcpy(m.self, "n1");
+
+    for (i = 0; i < test_n(people); i++) {
+        agent_model_guild(&m, i + 1)->people = people[i];
+    }
+
+    agent_model_guild(&m, 5)->unused = true;   /* about to be given back */
+
+    put(&m, "q/n1", "{\"m\":\"drain\",\"after\":60}", 502, 10000);
+    put(&m, "o/drain/0", "n1", 503, 15000);
+    m.drain_rate = 20;
+    m.drain_slot = true;
+
+    test_num("not yet", plan_all(&m, 69999, ""), 0);
+
+    for (i = 0; i < test_n(order); i++) {
+        assert_true(agent_model_plan(&m, 70000 + i * 50, &move));
+        test_num("one", move.n, 1);
+        test_num("guild", move.guild[0], order[i]);
+
+        /* not before it is there */
+        assert_false(agent_model_plan(&m, 70000 + i * 50 + 49, &none));
+        put_guild(&m, (unsigned) order[i], "n0", "b", 600 + (unsigned) i,
+                  70000);
+        agent_model_moved(&m, &move);
+    }
+
+    assert_false(agent_model_plan(&m, 80000, &move));
+
+    /* at once, whatever was ordered */
+
+    put_guild(&m, 1, "n1", "b", 700, 80000);
+    put(&m, "q/n1", "{\"m\":\"drain\",\"after\":3600}", 701, 80000);
+    assert_false(agent_model_plan(&m, 80100, &move));
+    m.drain_now = true;
+    assert_true(agent_model_plan(&m, 80200, &move));
+    test_num("now", move.guild[0], 1);
 
     agent_model_free(&m);
 }
@@ -457,6 +577,7 @@ test_orphans(void **state)
 
     prepare(&m, 2, 1);
     put(&m, "q/n0", "{\"m\":\"drain\"}", 500, 1000);
+    put(&m, "o/drain/0", "n0", 500, 1000);
     del(&m, "n/n1", 501, 2000);
     agent_model_tick(&m, 2500);
     g = agent_model_guild(&m, 1);
@@ -688,6 +809,8 @@ main(void)
         cmocka_unit_test(test_ranks),
         cmocka_unit_test(test_hold),
         cmocka_unit_test(test_orders),
+        cmocka_unit_test(test_slots),
+        cmocka_unit_test(test_small_ones_first),
         cmocka_unit_test(test_orphans),
         cmocka_unit_test(test_choice),
         cmocka_unit_test(test_provisional),

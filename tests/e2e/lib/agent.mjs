@@ -43,7 +43,8 @@ export class Agent {
         a.conf = { node, region, endpoint: `${node}.example:443`,
             machine: `machine-${node}`, cluster_zone: a.zone, guilds: 8192,
             mirror: a.mirror, load: { period_ms: 400 },
-            etcd: { endpoints, ttl: 5, ...etcd }, ...conf };
+            etcd: { endpoints, ttl: 5, ...etcd }, ...conf,
+            fleet: { stop_after_ms: 0, ...conf.fleet } };
         a.log = '';
         a.configure();
         a.run();
