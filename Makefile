@@ -83,9 +83,9 @@ endif
 
 
 .PHONY: all lib module voicectl agent agent-asan objects unit unit-asan \
-        unit-build unit-asan-build fuzz fuzz-build fuzz-corpus e2e bench \
-        bench-gateway bench-fleet nginx-asan \
-        install clean FORCE
+        unit-build unit-asan-build fuzz fuzz-build fuzz-corpus e2e \
+        e2e-build bench bench-gateway bench-fleet nginx-asan install clean \
+        FORCE
 
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -170,7 +170,7 @@ $(BUILD)/voicectl: $(CLIENT_SRCS:%.c=$(OUT)/obj/%.o) $(OUT)/libagent.a \
 	$(call say,LINK $@)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(CLIENT_LIBS) $(CORE_LIBS)
 
-agent: $(BUILD)/ngx-voice-agent $(BUILD)/cluster-worker
+agent: $(BUILD)/ngx-voice-agent
 
 $(BUILD)/ngx-voice-agent: $(OUT)/obj/discovery-agent/main.o \
         $(OUT)/libagent.a $(OUT)/libcore.a
@@ -185,7 +185,10 @@ $(ASAN)/ngx-voice-agent: $(ASAN)/obj/discovery-agent/main.o \
 	$(Q)$(CC) $(CFLAGS) $(SAN_FLAGS) $(LDFLAGS) -o $@ $^ \
 	    $(AGENT_LIBS) $(CORE_LIBS)
 
-# nginx's side of the cluster zone, for tests of the agent alone
+# what end-to-end tests need beside it: nginx's side of the cluster zone
+
+e2e-build: all $(BUILD)/cluster-worker
+
 $(BUILD)/cluster-worker: $(OUT)/obj/tests/cluster/cluster_worker.o \
         $(OUT)/libagent.a $(OUT)/libcore.a
 	$(call say,LINK $@)
@@ -261,7 +264,7 @@ fuzz-corpus: $(FUZZERS)
 fuzz: $(FUZZERS)
 	@tests/run-fuzz $(FUZZ_SECONDS) $^
 
-e2e: all
+e2e: e2e-build
 	@BUILD='$(BUILD)' tests/run-e2e '$(PATTERN)'
 
 bench: all $(BENCHES)
@@ -269,7 +272,7 @@ bench: all $(BENCHES)
 	    tests/run-bench $(PATTERN)
 
 
-bench-fleet: all $(OUT)/bench_assign
+bench-fleet: e2e-build $(OUT)/bench_assign
 	@BUILD='$(BUILD)' PATH="$$PATH:/usr/sbin:/sbin" node tests/bench/fleet.mjs
 
 bench-gateway: all
