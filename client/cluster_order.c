@@ -23,6 +23,9 @@
 #define VC_CLUSTER_KEY       320
 
 
+typedef char  vc_order_text_t[512];
+
+
 typedef struct {
     int       code;
     bool      done;
@@ -94,15 +97,24 @@ vc_cluster_key(const vc_cluster_t *cl, char *key, char kind,
 }
 
 
+/* Anybody may have written it: what is no order is shown as what it is. */
+
 static void
 vc_order_kv(void *data, const agent_kv_t *kv)
 {
+    char    *slash = strrchr(kv->key, '/');
     json_t  *list = data, *value, *item;
 
+    agent_text_clean(kv->key);
     value = json_loads(kv->value, 0, NULL);
-    item = json_pack("{s:s,s:o,s:I}", "node", strrchr(kv->key, '/') + 1,
-                     "order", value ? value : json_string(kv->value),
-                     "lease", (json_int_t) kv->lease);
+
+    if (value == NULL) {
+        agent_text_clean(kv->value);
+        value = json_string(kv->value);
+    }
+
+    item = json_pack("{s:s,s:o,s:I}", "node", slash ? slash + 1 : kv->key,
+                     "order", value, "lease", (json_int_t) kv->lease);
 
     if (item != NULL) {
         json_array_append_new(list, item);
@@ -111,13 +123,16 @@ vc_order_kv(void *data, const agent_kv_t *kv)
 
 
 static const char *
-vc_order_text(const json_t *item, const char *key)
+vc_order_text(const json_t *item, const char *key, vc_order_text_t buf)
 {
     const char  *text;
 
     text = json_string_value(json_object_get(json_object_get(item, "order"),
                                              key));
-    return text ? text : "-";
+    snprintf(buf, sizeof(vc_order_text_t), "%s", text ? text : "-");
+    agent_text_clean(buf);
+
+    return buf;
 }
 
 
@@ -148,11 +163,12 @@ vc_order_left(agent_etcd_t *etcd, const json_t *item)
 int
 vc_cluster_orders(const vc_cluster_t *cl)
 {
-    char           prefix[VC_CLUSTER_KEY];
-    size_t         i;
-    json_t        *answer, *list, *item;
-    json_int_t     left;
-    agent_etcd_t  *etcd;
+    char              prefix[VC_CLUSTER_KEY];
+    size_t            i;
+    json_t           *answer, *list, *item;
+    json_int_t        left;
+    agent_etcd_t     *etcd;
+    vc_order_text_t   mode, by, why;
 
     etcd = vc_cluster_etcd(cl);
 
@@ -189,7 +205,7 @@ vc_cluster_orders(const vc_cluster_t *cl)
         }
 
         printf("%-20s %-8s ", json_string_value(json_object_get(item,
-               "node")), vc_order_text(item, "m"));
+               "node")), vc_order_text(item, "m", mode));
 
         if (left < 0) {
             printf("%-10s ", "-");
@@ -197,12 +213,12 @@ vc_cluster_orders(const vc_cluster_t *cl)
             printf("%-8lld s ", (long long) left);
         }
 
-        printf("%-16s %s\n", vc_order_text(item, "by"),
-               vc_order_text(item, "why"));
+        printf("%-16s %s\n", vc_order_text(item, "by", by),
+               vc_order_text(item, "why", why));
     }
 
     if (cl->json) {
-        char  *text = json_dumps(list, JSON_COMPACT);
+        char  *text = json_dumps(list, JSON_COMPACT|JSON_ENSURE_ASCII);
 
         printf("{\"orders\":%s}\n", text ? text : "[]");
         free(text);
@@ -359,14 +375,14 @@ vc_cluster_move_to(agent_etcd_t *etcd, const vc_cluster_t *cl,
     const vc_seen_t *target)
 {
     bool               ok;
-    char              *value, machine[64];
+    char              *value, machine[AGENT_MACHINE_MAX + 1];
     json_t            *answer;
     uint32_t           said;
+    const char        *why;
     voice_node_info_t  info;
 
     if (target->value == NULL
-        || !agent_value_node(target->value, &info, machine, sizeof(machine),
-                             &said)
+        || !agent_value_node(target->value, &info, machine, &said, &why)
         || said != 0)
     {
         vc_complain(cl->what, "no node \"%s\" is up below \"%s\"", cl->node,

@@ -64,6 +64,20 @@ vc_node_state(const voice_node_info_t *info)
 }
 
 
+/* The agent has checked all of it, if it was an agent that wrote it. */
+
+static void
+vc_node_clean(voice_node_info_t *info)
+{
+    agent_text_clean(info->name);
+    agent_text_clean(info->region);
+    agent_text_clean(info->dc);
+    agent_text_clean(info->pool);
+    agent_text_clean(info->endpoint);
+    agent_text_clean(info->boot);
+}
+
+
 static json_t *
 vc_node_json(const voice_node_info_t *info, const voice_node_load_t *load,
     bool self)
@@ -151,6 +165,8 @@ vc_cluster_nodes(const vc_cluster_t *cl)
 
     while (voice_cluster_node_next(&c, &slot, &id, &info, &load) == VOICE_OK)
     {
+        vc_node_clean(&info);
+
         if (cl->json) {
             json_array_append_new(list, vc_node_json(&info, &load,
                                                      id == self));
@@ -160,19 +176,24 @@ vc_cluster_nodes(const vc_cluster_t *cl)
     }
 
     if (cl->json) {
-        return vc_cluster_print(json_pack("{s:s,s:b,s:I,s:o}", "agent",
-                   vc_cluster_agent(&c), "etcd",
+        return vc_cluster_print(json_pack("{s:s,s:b,s:I,s:I,s:I,s:o}",
+                   "agent", vc_cluster_agent(&c), "etcd",
                    atomic_load(&c.header->agent.etcd) != 0, "revision",
                    (json_int_t) atomic_load(&c.header->agent.revision),
+                   "no_room",
+                   (json_int_t) atomic_load(&c.header->agent.refused),
+                   "bad_values",
+                   (json_int_t) atomic_load(&c.header->agent.bad_values),
                    "nodes", list));
     }
 
     json_decref(list);
-    printf("agent %s, etcd %s, revision %" PRIu64 ", %u guilds\n",
-           vc_cluster_agent(&c),
+    printf("agent %s, etcd %s, revision %" PRIu64 ", %u guilds, %" PRIu64
+           " bad values\n", vc_cluster_agent(&c),
            atomic_load(&c.header->agent.etcd) ? "answers" : "is away",
            atomic_load(&c.header->agent.revision),
-           atomic_load(&c.header->guilds_used));
+           atomic_load(&c.header->guilds_used),
+           atomic_load(&c.header->agent.bad_values));
 
     return VC_EXIT_OK;
 }
@@ -185,6 +206,7 @@ vc_guild_name(const voice_cluster_t *c, const voice_assignment_t *a,
     voice_node_info_t  info;
 
     if (voice_cluster_node(c, a->node, &info, NULL) == VOICE_OK) {
+        vc_node_clean(&info);
         snprintf(name, size, "%s", info.name);
     } else {
         snprintf(name, size, "?");
@@ -262,6 +284,7 @@ vc_change_print(const vc_cluster_t *cl, const voice_cluster_t *c,
             return;
         }
 
+        vc_node_clean(&info);
         printf(cl->json ? "{\"node\":\"%s\",\"state\":\"%s\"}\n"
                         : "node %s is %s\n", info.name, vc_node_state(&info));
         return;

@@ -53,7 +53,7 @@
 
 
 #define VOICE_CLUSTER_MAGIC          0x726574736C43786Eull    /* "nxClster" */
-#define VOICE_CLUSTER_LAYOUT         1
+#define VOICE_CLUSTER_LAYOUT         2
 
 #define VOICE_CLUSTER_GUILDS_MIN     64
 #define VOICE_CLUSTER_GUILDS_MAX     (1u << 22)
@@ -255,6 +255,7 @@ typedef struct {
     _Atomic uint64_t     self;         /* voice_id_t of this node; 0: not yet */
     _Atomic uint64_t     revision;     /* of etcd, that all here is of */
     _Atomic uint64_t     refused;      /* assignments without room here */
+    _Atomic uint64_t     bad_values;   /* in etcd, ignored; of this agent */
     _Atomic uint64_t     starts;       /* agents so far */
     char                 name[VOICE_WORKER_NAME_MAX];  /* its wake socket,
                                           abstract; good while pid is not 0 */

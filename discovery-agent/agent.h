@@ -124,6 +124,8 @@ typedef struct {
     uint64_t          swept;           /* list that the zone was checked by */
     uint64_t          moved;           /* guilds so far */
     uint64_t          differences;     /* found by lists */
+    uint64_t          next_refusal;    /* to be told */
+    unsigned          refusals;        /* since the one told last */
     voice_agent_state_t  state;
 } agent_t;
 

@@ -17,8 +17,7 @@
 
 
 typedef enum {
-    AGENT_CONF_NAME = 0,       /* see agent_name_valid() */
-    AGENT_CONF_TEXT,           /* up to max bytes */
+    AGENT_CONF_TEXT = 0,       /* see valid; or up to max bytes */
     AGENT_CONF_NUMBER,         /* uint32_t, min..max */
     AGENT_CONF_FLAG            /* bool */
 } agent_conf_kind_t;
@@ -33,25 +32,38 @@ typedef struct {
     size_t              offset;
     uint32_t            min;
     uint32_t            max;
+    bool              (*valid)(const char *text);
+    const char         *expected;
 } agent_conf_field_t;
 
 
 #define agent_field(section, key, kind, required, fixed, member, min, max)    \
     { section, key, kind, required, fixed, offsetof(agent_conf_t, member),    \
-      min, max }
+      min, max, NULL, NULL }
+
+#define agent_checked(section, key, required, fixed, member, valid, expected) \
+    { section, key, AGENT_CONF_TEXT, required, fixed,                         \
+      offsetof(agent_conf_t, member), 0,                                      \
+      sizeof(((agent_conf_t *) 0)->member) - 1, valid, expected }
 
 #define agent_text(section, key, required, fixed, member)                     \
-    agent_field(section, key, AGENT_CONF_TEXT, required, fixed, member, 0,    \
-                sizeof(((agent_conf_t *) 0)->member) - 1)
+    agent_checked(section, key, required, fixed, member, NULL, NULL)
+
+#define agent_name(key, required, fixed, member)                              \
+    agent_checked(NULL, key, required, fixed, member, agent_name_valid,       \
+                  AGENT_NAME_IS)
 
 static const agent_conf_field_t  agent_conf_fields[] = {
-    agent_field(NULL, "node", AGENT_CONF_NAME, true, true, node, 0, 0),
-    agent_field(NULL, "region", AGENT_CONF_NAME, true, true, region, 0, 0),
-    agent_field(NULL, "dc", AGENT_CONF_NAME, false, false, dc, 0, 0),
-    agent_field(NULL, "pool", AGENT_CONF_NAME, false, false, pool, 0, 0),
-    agent_text(NULL, "endpoint", true, false, endpoint),
-    agent_text(NULL, "peer", false, false, peer),
-    agent_text(NULL, "machine", false, true, machine),
+    agent_name("node", true, true, node),
+    agent_name("region", true, true, region),
+    agent_name("dc", false, false, dc),
+    agent_name("pool", false, false, pool),
+    agent_checked(NULL, "endpoint", true, false, endpoint,
+                  agent_endpoint_valid, AGENT_ENDPOINT_IS),
+    agent_checked(NULL, "peer", false, false, peer, agent_url_valid,
+                  AGENT_URL_IS),
+    agent_checked(NULL, "machine", false, true, machine, agent_machine_valid,
+                  AGENT_MACHINE_IS),
     agent_field(NULL, "capacity", AGENT_CONF_NUMBER, false, false, capacity,
                 1, 10000000),
     agent_text(NULL, "cluster_zone", true, true, zone),
@@ -96,18 +108,6 @@ static const agent_conf_field_t  agent_conf_fields[] = {
 static const char  *agent_conf_sections[] = { "etcd", "load", "fleet" };
 
 
-bool
-agent_name_valid(const char *name)
-{
-    size_t  len;
-
-    len = strlen(name);
-
-    return len >= 1 && len <= VOICE_CLUSTER_NAME_MAX
-           && strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-") == len;
-}
-
-
 static void
 agent_conf_name(const agent_conf_field_t *f, char *name, size_t size)
 {
@@ -116,7 +116,7 @@ agent_conf_name(const agent_conf_field_t *f, char *name, size_t size)
 }
 
 
-/* The value as it stands in the file, for a message. */
+/* The value as it stands in the file, for a message; NULL: not to be shown. */
 
 static bool
 agent_conf_refuse(const agent_conf_field_t *f, const json_t *value,
@@ -124,11 +124,12 @@ agent_conf_refuse(const agent_conf_field_t *f, const json_t *value,
 {
     char  *text, name[64];
 
-    text = json_dumps(value, JSON_ENCODE_ANY|JSON_COMPACT);
+    text = value == NULL ? NULL
+           : json_dumps(value, JSON_ENCODE_ANY|JSON_COMPACT);
     agent_conf_name(f, name, sizeof(name));
 
     snprintf(error, AGENT_ERROR_MAX, "\"%s\" is %.100s, expected %s", name,
-             text ? text : "?", expected);
+             text ? text : "not shown here", expected);
     free(text);
 
     return false;
@@ -139,33 +140,32 @@ static bool
 agent_conf_text(agent_conf_t *conf, const agent_conf_field_t *f,
     const json_t *value, char *error)
 {
-    char   expected[64], *to = (char *) conf + f->offset;
-    size_t len;
+    char         expected[64];
+    size_t       len;
+    const char  *text;
 
-    if (f->kind == AGENT_CONF_NAME) {
-        if (!json_is_string(value)
-            || json_string_length(value) != strlen(json_string_value(value))
-            || !agent_name_valid(json_string_value(value)))
-        {
-            return agent_conf_refuse(f, value, "1 to 32 of a-z, 0-9 and -",
-                                     error);
-        }
+    text = json_string_value(value);
+    len = json_string_length(value);
 
-    } else {
-        len = json_string_length(value);
-
-        if (!json_is_string(value) || len == 0 || len > f->max
-            || strlen(json_string_value(value)) != len)
-        {
-            snprintf(expected, sizeof(expected), "a text of 1 to %u bytes",
-                     (unsigned) f->max);
-            return agent_conf_refuse(f, value, expected, error);
-        }
+    if (text != NULL && strlen(text) == len && len <= f->max
+        && (f->valid != NULL ? f->valid(text) : len != 0))
+    {
+        memcpy((char *) conf + f->offset, text, len + 1);
+        return true;
     }
 
-    strcpy(to, json_string_value(value));
+    if (f->valid != NULL) {
 
-    return true;
+        /* an address may hold a password, which is for no log */
+
+        return agent_conf_refuse(f, text != NULL && strchr(text, '@') != NULL
+                                    ? NULL : value, f->expected, error);
+    }
+
+    snprintf(expected, sizeof(expected), "a text of 1 to %u bytes",
+             (unsigned) f->max);
+
+    return agent_conf_refuse(f, value, expected, error);
 }
 
 
@@ -245,14 +245,14 @@ agent_conf_endpoints(agent_conf_t *conf, const json_t *list, char *error)
     json_array_foreach((json_t *) list, i, item) {
         url = json_string_value(item);
 
-        if (url == NULL || strlen(url) > AGENT_TEXT_MAX
-            || (strncmp(url, "http://", 7) != 0
-                && strncmp(url, "https://", 8) != 0)
+        if (url == NULL || !agent_url_valid(url)
             || url[strlen(url) - 1] == '/')
         {
             snprintf(error, AGENT_ERROR_MAX, "\"etcd.endpoints[%zu]\" is "
                      "\"%.100s\", expected http://HOST:PORT or "
-                     "https://HOST:PORT", i, url ? url : "no text");
+                     "https://HOST:PORT; user and password are fields of "
+                     "their own", i, url == NULL ? "no text"
+                     : strchr(url, '@') != NULL ? "not shown here" : url);
             return false;
         }
 
@@ -349,12 +349,6 @@ agent_conf_together(agent_conf_t *conf, char *error)
     if ((conf->guilds & (conf->guilds - 1)) != 0) {
         snprintf(error, AGENT_ERROR_MAX, "\"guilds\" is %u, expected a power "
                  "of two", (unsigned) conf->guilds);
-        return false;
-    }
-
-    if (strstr(conf->endpoint, "://") != NULL) {
-        snprintf(error, AGENT_ERROR_MAX, "\"endpoint\" is \"%s\", expected "
-                 "host or host:port, as clients are told", conf->endpoint);
         return false;
     }
 
@@ -531,9 +525,7 @@ agent_conf_reloadable(const agent_conf_t *was, const agent_conf_t *now,
             continue;
         }
 
-        size = f->kind == AGENT_CONF_NUMBER ? sizeof(uint32_t)
-               : f->kind == AGENT_CONF_NAME ? VOICE_CLUSTER_NAME_MAX + 1
-               : f->max + 1;
+        size = f->kind == AGENT_CONF_NUMBER ? sizeof(uint32_t) : f->max + 1;
 
         if (memcmp((const char *) was + f->offset,
                    (const char *) now + f->offset, size) != 0)

@@ -10,7 +10,7 @@
 #define _AGENT_CONF_H_INCLUDED_
 
 
-#include "voice_cluster.h"
+#include "agent_text.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -29,7 +29,7 @@ typedef struct {
     char       pool[VOICE_CLUSTER_NAME_MAX + 1];
     char       endpoint[VOICE_CLUSTER_ENDPOINT_MAX + 1];   /* host[:port] */
     char       peer[VOICE_CLUSTER_URL_MAX + 1];
-    char       machine[AGENT_TEXT_MAX + 1];    /* which one this is */
+    char       machine[AGENT_MACHINE_MAX + 1]; /* which one this is */
     uint32_t   capacity;               /* participants; 0: of the zone */
 
     char       zone[AGENT_TEXT_MAX + 1];
@@ -78,9 +78,5 @@ bool agent_conf_parse(agent_conf_t *conf, const char *text, size_t len,
  */
 bool agent_conf_reloadable(const agent_conf_t *was, const agent_conf_t *now,
     char *error);
-
-/* Lower case letters, digits and '-', 1 to VOICE_CLUSTER_NAME_MAX. */
-bool agent_name_valid(const char *name);
-
 
 #endif /* _AGENT_CONF_H_INCLUDED_ */

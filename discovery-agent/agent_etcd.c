@@ -501,6 +501,7 @@ agent_call_result(agent_call_t *call, CURLcode rc, json_t **answer)
     if (code != AGENT_ETCD_OK) {
         snprintf(e->error, sizeof(e->error), "%.80s/v3/%s: %.100s",
                  e->conf->etcd[call->endpoint], call->path, text);
+        agent_text_clean(e->error);
     }
 
     return code;

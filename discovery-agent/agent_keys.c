@@ -20,9 +20,9 @@ agent_put_node(agent_model_t *m, const char *name, const char *value,
     uint32_t            said;
     agent_node_t       *node;
     voice_node_info_t   info;
-    char                machine[64];
+    char                machine[AGENT_MACHINE_MAX + 1];
 
-    if (!agent_value_node(value, &info, machine, sizeof(machine), &said)) {
+    if (!agent_value_node(value, &info, machine, &said, &m->refused)) {
         return false;
     }
 
@@ -99,7 +99,7 @@ agent_put_load(agent_model_t *m, const char *name, const char *value,
     agent_node_t       *node;
     voice_node_load_t   load;
 
-    if (!agent_value_load(value, &load)) {
+    if (!agent_value_load(value, &load, &m->refused)) {
         return false;
     }
 
@@ -131,7 +131,7 @@ agent_put_order(agent_model_t *m, const char *name, const char *value,
     agent_node_t   *node;
     agent_order_t   order;
 
-    if (!agent_value_order(value, &order, &after)) {
+    if (!agent_value_order(value, &order, &after, &m->refused)) {
         return false;
     }
 
@@ -175,6 +175,7 @@ agent_put_slot(agent_model_t *m, const char *slot, const char *value,
     (void) revision;
 
     if (!agent_name_valid(value)) {
+        m->refused = "it must be the name of a node, " AGENT_NAME_IS;
         return false;
     }
 
@@ -206,8 +207,12 @@ agent_put_guild(agent_model_t *m, const char *name, const char *value,
     agent_node_t   *node, *was;
     agent_guild_t  *guild;
 
-    if (!agent_value_id(name, &id) || !agent_value_guild(value, server, boot))
-    {
+    if (!agent_value_id(name, &id)) {
+        m->refused = "the key must end in the id of a guild";
+        return false;
+    }
+
+    if (!agent_value_guild(value, server, boot, &m->refused)) {
         return false;
     }
 
@@ -283,10 +288,6 @@ agent_model_key(const agent_model_t *m, const char *key, const char **name)
                && strlen(*name) < AGENT_SLOT_MAX ? 'o' : '\0';
     }
 
-    if (key[len] != 'a' && !agent_name_valid(*name)) {
-        return '\0';
-    }
-
     return key[len];
 }
 
@@ -295,11 +296,13 @@ bool
 agent_model_put(agent_model_t *m, const char *key, const char *value,
     uint64_t mod_revision, uint64_t now)
 {
-    bool           ok;
+    char           kind;
     const char    *name;
     agent_put_pt   put;
 
-    switch (agent_model_key(m, key, &name)) {
+    kind = agent_model_key(m, key, &name);
+
+    switch (kind) {
     case 'n':
         put = agent_put_node;
         break;
@@ -319,13 +322,18 @@ agent_model_put(agent_model_t *m, const char *key, const char *value,
         return false;
     }
 
-    ok = put(m, name, value, mod_revision, now);
+    m->refused = "there is no room for more";
 
-    if (!ok) {
-        m->bad_values++;
+    if (kind != 'a' && kind != 'o' && !agent_name_valid(name)) {
+        m->refused = "the key must end in the name of a node, " AGENT_NAME_IS;
+
+    } else if (put(m, name, value, mod_revision, now)) {
+        return true;
     }
 
-    return ok;
+    m->bad_values++;
+
+    return false;
 }
 
 

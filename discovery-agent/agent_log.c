@@ -4,6 +4,7 @@
 
 
 #include "agent_log.h"
+#include "agent_text.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -28,7 +29,7 @@ void
 agent_log(agent_log_level_t level, const char *fmt, ...)
 {
     int      n, head;
-    char     line[AGENT_LOG_LINE], *p;
+    char     line[AGENT_LOG_LINE];
     va_list  args;
 
     if (level == AGENT_LOG_DEBUG && !agent_log_all) {
@@ -46,11 +47,8 @@ agent_log(agent_log_level_t level, const char *fmt, ...)
 
     /* what comes from outside may hold anything */
 
-    for (p = line + head; p < line + n; p++) {
-        if ((unsigned char) *p < ' ' || *p == 0x7f) {
-            *p = '?';
-        }
-    }
+    line[n] = '\0';
+    agent_text_clean(line + head);
 
     line[n++] = '\n';
 

@@ -25,6 +25,7 @@
 #define _AGENT_MODEL_H_INCLUDED_
 
 
+#include "agent_text.h"
 #include "voice_assign.h"
 #include "voice_cluster.h"
 
@@ -61,7 +62,7 @@ struct agent_node_s {
     agent_node_t       *dirty_next;
     voice_node_info_t   info;        /* flags: as they follow from all below */
     voice_node_load_t   load;
-    char                machine[64];
+    char                machine[AGENT_MACHINE_MAX + 1];
     uint64_t            register_rev;    /* mod revision of n/; 0: not there */
     uint64_t            told_rev;    /* of the last put or end of n/ */
     uint64_t            load_rev;
@@ -132,6 +133,7 @@ struct agent_model_s {
     uint64_t            drained;     /* when the last guild of a drain moved */
     uint64_t            drain_busy;  /* until then its transaction runs */
     uint64_t            bad_values;
+    const char         *refused;     /* why the last one of them is bad */
     uint64_t            random;
 };
 

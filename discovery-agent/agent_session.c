@@ -185,10 +185,10 @@ static void agent_register_send(agent_t *a, uint64_t seen);
 
 
 typedef struct {
-    voice_node_info_t   info;
-    char                machine[64];
-    uint64_t            revision;
-    bool                valid;
+    uint64_t    revision;              /* 0: there is no such key */
+    uint64_t    lease;
+    char        machine[AGENT_MACHINE_MAX + 1];
+    char        boot[VOICE_CLUSTER_BOOT_MAX + 1];
 } agent_register_seen_t;
 
 
@@ -196,11 +196,34 @@ static void
 agent_register_kv(void *data, const agent_kv_t *kv)
 {
     uint32_t                said;
+    const char             *why;
+    voice_node_info_t       info;
     agent_register_seen_t  *seen = data;
 
     seen->revision = kv->mod_revision;
-    seen->valid = agent_value_node(kv->value, &seen->info, seen->machine,
-                                   sizeof(seen->machine), &said);
+    seen->lease = kv->lease;
+
+    if (agent_value_node(kv->value, &info, seen->machine, &said, &why)) {
+        memcpy(seen->boot, info.boot, sizeof(seen->boot));
+
+    } else {
+        agent_value_machine(kv->value, seen->machine);
+    }
+}
+
+
+/*
+ * A relay's boot id is its own, so a key with ours is of an agent that was
+ * here before; a machine's id may be that of the image it was made from.  One
+ * that no lease holds is of nobody.
+ */
+
+static bool
+agent_register_ours(const agent_t *a, const agent_register_seen_t *seen)
+{
+    return seen->lease == 0
+           || (strcmp(seen->machine, a->conf.machine) == 0
+               && strcmp(seen->boot, a->zone.w.c.header->relay.boot) == 0);
 }
 
 
@@ -219,12 +242,12 @@ agent_register_taken(agent_t *a, const json_t *answer)
                        "response_range"), "kvs"),
                    agent_register_kv, &seen);
 
-    if (seen.revision == 0) {
+    if (seen.revision == 0 || a->zone.mem == NULL) {
         s->next_register = a->now + agent_backoff(2);
         return;
     }
 
-    if (!seen.valid || strcmp(seen.machine, a->conf.machine) == 0) {
+    if (agent_register_ours(a, &seen)) {
         s->stranger_since = 0;
         s->stranger_told = false;
         agent_register_send(a, seen.revision);
@@ -244,7 +267,9 @@ agent_register_taken(agent_t *a, const json_t *answer)
                   a->conf.machine);
     }
 
-    s->next_register = a->now + 1000;
+    /* what it was may be over any moment, but for a stranger */
+
+    s->next_register = a->now + (s->stranger_told ? 1000 : agent_backoff(3));
 }
 
 

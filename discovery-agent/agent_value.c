@@ -4,10 +4,9 @@
 
 
 #include "agent_value.h"
-#include "agent_conf.h"
 
 #include <jansson.h>
-#include <math.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -47,13 +46,14 @@ agent_value_id(const char *text, uint64_t *id)
 
 
 static json_t *
-agent_value_object(const char *text)
+agent_value_object(const char *text, const char **why)
 {
     json_t  *root;
 
     root = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
 
     if (!json_is_object(root)) {
+        *why = "expected a JSON object";
         json_decref(root);
         return NULL;
     }
@@ -62,29 +62,67 @@ agent_value_object(const char *text)
 }
 
 
-/* size: of the buffer; an absent text is "" unless it is required */
+typedef struct {
+    const char   *key;
+    bool          required;        /* absent is "" otherwise */
+    bool        (*valid)(const char *text);
+    const char   *why;
+    size_t        offset;          /* in a voice_node_info_t */
+} agent_value_text_t;
+
+static const agent_value_text_t  agent_value_node_texts[] = {
+    { "e", true, agent_boot_valid, "\"e\" must be " AGENT_BOOT_IS,
+      offsetof(voice_node_info_t, boot) },
+    { "ws", true, agent_endpoint_valid, "\"ws\" must be " AGENT_ENDPOINT_IS,
+      offsetof(voice_node_info_t, endpoint) },
+    { "peer", false, agent_url_valid, "\"peer\" must be " AGENT_URL_IS,
+      offsetof(voice_node_info_t, peer) },
+    { "dc", false, agent_name_valid, "\"dc\" must be " AGENT_NAME_IS,
+      offsetof(voice_node_info_t, dc) },
+    { "rg", false, agent_name_valid, "\"rg\" must be " AGENT_NAME_IS,
+      offsetof(voice_node_info_t, region) },
+    { "pool", false, agent_name_valid, "\"pool\" must be " AGENT_NAME_IS,
+      offsetof(voice_node_info_t, pool) }
+};
+
+#define AGENT_NODE_TEXTS                                                      \
+    (sizeof(agent_value_node_texts) / sizeof(agent_value_node_texts[0]))
+
+static const agent_value_text_t  agent_value_hid =
+    { "hid", false, agent_machine_valid, "\"hid\" must be " AGENT_MACHINE_IS,
+      0 };
+
+static const agent_value_text_t  agent_value_server =
+    { "s", true, agent_name_valid, "\"s\" must be " AGENT_NAME_IS, 0 };
+
+
+/* A text that is valid fits: who checks it knows how long it may be. */
 
 static bool
-agent_value_text(const json_t *root, const char *key, bool required,
-    char *buf, size_t size)
+agent_value_text(const json_t *root, const agent_value_text_t *field,
+    char *buf, const char **why)
 {
+    const char    *text;
     const json_t  *value;
 
-    value = json_object_get(root, key);
+    value = json_object_get(root, field->key);
+    text = json_string_value(value);
     buf[0] = '\0';
 
-    if (value == NULL) {
-        return !required;
+    if (!field->required
+        && (value == NULL || (text != NULL && json_string_length(value) == 0)))
+    {
+        return true;
     }
 
-    if (!json_is_string(value) || json_string_length(value) >= size
-        || strlen(json_string_value(value)) != json_string_length(value)
-        || (required && json_string_length(value) == 0))
+    if (text == NULL || strlen(text) != json_string_length(value)
+        || !field->valid(text))
     {
+        *why = field->why;
         return false;
     }
 
-    strcpy(buf, json_string_value(value));
+    strcpy(buf, text);
 
     return true;
 }
@@ -141,15 +179,52 @@ agent_value_state(const json_t *root, uint32_t *said)
 }
 
 
-bool
-agent_value_node(const char *text, voice_node_info_t *info, char *machine,
-    size_t machine_size, uint32_t *said)
+static bool
+agent_value_node_read(const json_t *root, voice_node_info_t *info,
+    char *machine, uint32_t *said, const char **why)
 {
-    bool       ok;
-    json_t    *root;
+    size_t     i;
     uint64_t   version, capacity;
 
-    root = agent_value_object(text);
+    if (!agent_value_int(root, "v", INT32_MAX, &version)
+        || version != AGENT_VALUE_VERSION)
+    {
+        *why = "\"v\" must be 1, the version that this agent knows";
+        return false;
+    }
+
+    if (!agent_value_int(root, "cap", AGENT_CAPACITY_MAX, &capacity)) {
+        *why = "\"cap\" must be a number from 0 to 10000000";
+        return false;
+    }
+
+    if (!agent_value_state(root, said)) {
+        *why = "\"st\" must be \"up\", \"drain\", \"drained\" or \"down\"";
+        return false;
+    }
+
+    for (i = 0; i < AGENT_NODE_TEXTS; i++) {
+        if (!agent_value_text(root, &agent_value_node_texts[i], (char *) info
+                              + agent_value_node_texts[i].offset, why))
+        {
+            return false;
+        }
+    }
+
+    info->capacity = (uint32_t) capacity;
+
+    return agent_value_text(root, &agent_value_hid, machine, why);
+}
+
+
+bool
+agent_value_node(const char *text, voice_node_info_t *info,
+    char machine[AGENT_MACHINE_MAX + 1], uint32_t *said, const char **why)
+{
+    bool     ok;
+    json_t  *root;
+
+    root = agent_value_object(text, why);
 
     if (root == NULL) {
         return false;
@@ -157,29 +232,24 @@ agent_value_node(const char *text, voice_node_info_t *info, char *machine,
 
     memset(info, 0, sizeof(voice_node_info_t));
 
-    ok = agent_value_int(root, "v", INT32_MAX, &version)
-         && version == AGENT_VALUE_VERSION
-         && agent_value_int(root, "cap", AGENT_CAPACITY_MAX, &capacity)
-         && agent_value_text(root, "e", true, info->boot, sizeof(info->boot))
-         && agent_value_text(root, "ws", true, info->endpoint,
-                             sizeof(info->endpoint))
-         && agent_value_text(root, "peer", false, info->peer,
-                             sizeof(info->peer))
-         && agent_value_text(root, "dc", false, info->dc, sizeof(info->dc))
-         && agent_value_text(root, "rg", false, info->region,
-                             sizeof(info->region))
-         && agent_value_text(root, "pool", false, info->pool,
-                             sizeof(info->pool))
-         && agent_value_text(root, "hid", false, machine, machine_size)
-         && agent_value_state(root, said);
-
-    if (ok) {
-        info->capacity = (uint32_t) capacity;
-    }
-
+    ok = agent_value_node_read(root, info, machine, said, why);
     json_decref(root);
 
     return ok;
+}
+
+
+void
+agent_value_machine(const char *text, char machine[AGENT_MACHINE_MAX + 1])
+{
+    json_t      *root;
+    const char  *why;
+
+    machine[0] = '\0';
+    root = agent_value_object(text, &why);
+
+    (void) agent_value_text(root, &agent_value_hid, machine, &why);
+    json_decref(root);
 }
 
 
@@ -215,13 +285,13 @@ agent_value_share(const json_t *root, const char *key, uint16_t *permille)
 
 
 bool
-agent_value_load(const char *text, voice_node_load_t *load)
+agent_value_load(const char *text, voice_node_load_t *load, const char **why)
 {
     bool       ok;
     json_t    *root;
     uint64_t   u, g, r;
 
-    root = agent_value_object(text);
+    root = agent_value_object(text, why);
 
     if (root == NULL) {
         return false;
@@ -240,6 +310,10 @@ agent_value_load(const char *text, voice_node_load_t *load)
         load->participants = (uint32_t) u;
         load->guilds = (uint32_t) g;
         load->applied = r;
+
+    } else {
+        *why = "\"u\", \"g\" and \"r\" must be numbers, and \"c\", \"bw\" "
+               "and \"pp\" shares, none below 0";
     }
 
     json_decref(root);
@@ -249,14 +323,15 @@ agent_value_load(const char *text, voice_node_load_t *load)
 
 
 bool
-agent_value_order(const char *text, agent_order_t *order, uint32_t *after)
+agent_value_order(const char *text, agent_order_t *order, uint32_t *after,
+    const char **why)
 {
     bool         ok;
     json_t      *root;
     uint64_t     n;
     const char  *mode;
 
-    root = agent_value_object(text);
+    root = agent_value_object(text, why);
 
     if (root == NULL) {
         return false;
@@ -272,6 +347,10 @@ agent_value_order(const char *text, agent_order_t *order, uint32_t *after)
     if (ok) {
         *order = mode[0] == 'd' ? AGENT_ORDER_DRAIN : AGENT_ORDER_EVICT;
         *after = (uint32_t) n;
+
+    } else {
+        *why = "\"m\" must be \"drain\" or \"evict\", and \"after\" 0 to "
+               "86400 seconds";
     }
 
     json_decref(root);
@@ -281,21 +360,20 @@ agent_value_order(const char *text, agent_order_t *order, uint32_t *after)
 
 
 bool
-agent_value_guild(const char *text, char *server, char *boot)
+agent_value_guild(const char *text, char *server, char *boot,
+    const char **why)
 {
     bool     ok;
     json_t  *root;
 
-    root = agent_value_object(text);
+    root = agent_value_object(text, why);
 
     if (root == NULL) {
         return false;
     }
 
-    ok = agent_value_text(root, "s", true, server, VOICE_CLUSTER_NAME_MAX + 1)
-         && agent_name_valid(server)
-         && agent_value_text(root, "e", true, boot,
-                             VOICE_CLUSTER_BOOT_MAX + 1);
+    ok = agent_value_text(root, &agent_value_server, server, why)
+         && agent_value_text(root, &agent_value_node_texts[0], boot, why);
 
     json_decref(root);
 

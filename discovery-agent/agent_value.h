@@ -15,15 +15,26 @@
 /* A guild as the name of a key: decimal, not 0, no zero in front. */
 bool agent_value_id(const char *text, uint64_t *id);
 
-/* False: no such object, a field missing or out of range, another version. */
+/*
+ * False: no such object, a field missing or not as agent_text.h has it,
+ * another version; why says which and what was expected.
+ */
 bool agent_value_node(const char *text, voice_node_info_t *info,
-    char *machine, size_t machine_size, uint32_t *said);
-bool agent_value_load(const char *text, voice_node_load_t *load);
+    char machine[AGENT_MACHINE_MAX + 1], uint32_t *said, const char **why);
+bool agent_value_load(const char *text, voice_node_load_t *load,
+    const char **why);
 bool agent_value_order(const char *text, agent_order_t *order,
-    uint32_t *after);
+    uint32_t *after, const char **why);
 
 /* server and boot: buffers of a name and of a boot id */
-bool agent_value_guild(const char *text, char *server, char *boot);
+bool agent_value_guild(const char *text, char *server, char *boot,
+    const char **why);
+
+/*
+ * The machine of a registration, of whatever version; "" if it names none.
+ */
+void agent_value_machine(const char *text,
+    char machine[AGENT_MACHINE_MAX + 1]);
 
 
 /* The other way; allocated, NULL without memory. */

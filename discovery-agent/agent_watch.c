@@ -17,6 +17,7 @@
 #define AGENT_LIST_TIMEOUT   10000
 #define AGENT_VERIFY         300000      /* ms between full lists */
 #define AGENT_ECHO           1500        /* ms until our own load comes back */
+#define AGENT_REFUSAL        1000        /* ms between lines of bad values */
 
 
 /* Our own key went although nobody told us: by an old leader, by a person. */
@@ -55,11 +56,52 @@ agent_watch_guild_deleted(agent_t *a, uint64_t id, bool ours)
 }
 
 
+/* Not each of a thousand: who looks for them finds them in etcd. */
+
+static void
+agent_watch_refused(agent_t *a, const agent_kv_t *kv, const char *why)
+{
+    if (a->now < a->next_refusal) {
+        a->refusals++;
+        return;
+    }
+
+    agent_log(AGENT_LOG_WARN, "key \"%.300s\" of revision %llu is ignored, "
+              "its value is \"%.200s\": %s (%u more like it)", kv->key,
+              (unsigned long long) kv->mod_revision, kv->value, why,
+              a->refusals);
+
+    a->next_refusal = a->now + AGENT_REFUSAL;
+    a->refusals = 0;
+}
+
+
+static void
+agent_watch_put(agent_t *a, const agent_kv_t *kv)
+{
+    char      load[AGENT_KEY_MAX];
+    uint64_t  bad;
+
+    bad = a->model.bad_values;
+
+    agent_model_put(&a->model, kv->key, kv->value, kv->mod_revision, a->now);
+
+    if (a->model.bad_values != bad) {
+        agent_watch_refused(a, kv, a->model.refused);
+    }
+
+    agent_key(a, load, 'l', a->conf.node);
+
+    if (strcmp(kv->key, load) == 0) {
+        a->session.load_put = 0;       /* the watch is alive, end to end */
+    }
+}
+
+
 static void
 agent_watch_apply(void *data, const agent_kv_t *kv)
 {
     bool              ours;
-    char              load[AGENT_KEY_MAX];
     uint64_t          id;
     agent_t          *a = data;
     agent_guild_t    *guild;
@@ -69,19 +111,12 @@ agent_watch_apply(void *data, const agent_kv_t *kv)
         || strlen(kv->value) != kv->value_len)
     {
         a->model.bad_values++;
+        agent_watch_refused(a, kv, "a zero byte");
         return;
     }
 
     if (!kv->deleted) {
-        agent_model_put(&a->model, kv->key, kv->value, kv->mod_revision,
-                        a->now);
-
-        agent_key(a, load, 'l', a->conf.node);
-
-        if (strcmp(kv->key, load) == 0) {
-            a->session.load_put = 0;   /* the watch is alive, end to end */
-        }
-
+        agent_watch_put(a, kv);
         return;
     }
 

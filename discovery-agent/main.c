@@ -181,6 +181,7 @@ agent_turn(agent_t *a, int signals)
         agent_zone_sweep(a);
     }
 
+    atomic_store(&a->zone.w.c.header->agent.bad_values, a->model.bad_values);
     voice_cluster_pulse(&a->zone.w, a->state, !agent_etcd_away(a),
                         a->model.revision, agent_zone_now());
     agent_zone_wake(&a->zone);

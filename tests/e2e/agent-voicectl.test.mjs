@@ -116,6 +116,25 @@ test('voicectl cluster shows a region and gives orders', async () => {
             assert.match(r.stderr, text);
         }
 
+        /* what others wrote does nothing to a terminal */
+        const evil = '\x1b]0;x\x07\x9b31m';
+
+        await etcd.put('rv1/eu/q/n0', { m: 'drain', by: evil, why: evil });
+        await etcd.put(`rv1/eu/q/${evil}`, evil);
+        await etcd.put('rv1/eu/n/n7', { v: 1, e: 'b', ws: `a${evil}`, cap: 1,
+            st: 'up' });
+        await until('them to be counted', async () =>
+            (await cluster(a, 'nodes', '--json').json()).bad_values >= 2);
+
+        for (const args of [['orders'], ['orders', '--json'], ['nodes']]) {
+            const { stdout } = await ended(a, ...args);
+
+            assert.doesNotMatch(stdout, /[\x00-\x09\x0b-\x1f\x7f-\x9f]/);
+            assert.match(stdout, /n0/);
+        }
+        assert.match(a.log, /key "rv1\/eu\/.*" of revision \d+ is ignored, its/);
+        assert.doesNotMatch(a.log, /[\x00-\x09\x0b-\x1f\x7f-\x9f]/);
+
         await etcd.kill();
 
         const gone = await ended(a, 'evict', 'n1');

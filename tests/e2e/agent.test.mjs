@@ -144,24 +144,54 @@ describe('nodes', () => {
                 (await b.find(guild)).node === 'n0' ? 'another' : b.boot);
         }));
 
-    test('a name belongs to one machine', () =>
-        withFleet(1, async ([a]) => {
-            const b = await Agent.start({ node: 'n0', region: a.region,
-                endpoints: [etcd.url], etcd: { ttl: 2 }, up: false,
-                conf: { machine: 'another' } });
+    for (const [what, machine] of [['one machine', 'another'],
+        ['one machine, also of two made from one image', 'machine-n0']])
+    {
+        test(`a name belongs to ${what}`, () =>
+            withFleet(1, async ([a], prefix) => {
+                const [{ mod }] = await etcd.list(`${prefix}n/`);
+                const b = await Agent.start({ node: 'n0', region: a.region,
+                    endpoints: [etcd.url], etcd: { ttl: 2 }, up: false,
+                    conf: { machine } });
+
+                try {
+                    await b.says(/node name "n0" is used by another machine/);
+                    assert.notEqual((await b.state()).state, 'up');
+                    assert.equal((await a.state()).state, 'up');
+                    assert.deepEqual((await etcd.list(`${prefix}n/`)).map(
+                        (kv) => kv.mod), [mod]);
+
+                    /* until that one has gone */
+                    await a.kill();
+                    await b.is('up');
+                } finally {
+                    await b.stop();
+                }
+            }, { etcd: { ttl: 2 } }));
+    }
+
+    test('one of a version to come keeps its name', () =>
+        withFleet(1, async ([a], prefix) => {
+            const key = `${prefix}n/n9`;
+            const { ID } = await etcd.call('lease/grant', { TTL: 60 });
+
+            await etcd.put(key, { v: 9, who: 'knows' }, ID);
+
+            const b = await Agent.start({ node: 'n9', region: a.region,
+                endpoints: [etcd.url], etcd: { ttl: 2 }, up: false });
 
             try {
-                await b.says(/node name "n0" is used by another machine/);
-                assert.notEqual((await b.state()).state, 'up');
-                assert.equal((await a.state()).state, 'up');
+                await b.says(/node name "n9" is used by another machine/);
+                assert.deepEqual(JSON.parse(await etcd.get(key)),
+                    { v: 9, who: 'knows' });
 
-                /* until that one has gone */
-                await a.kill();
+                /* what no lease holds is nobody's */
+                await etcd.put(key, 'garbage');
                 await b.is('up');
             } finally {
                 await b.stop();
             }
-        }, { etcd: { ttl: 2 } }));
+        }));
 });
 
 

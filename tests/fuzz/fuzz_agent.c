@@ -126,7 +126,8 @@ fuzz_watch(const char *text, size_t len)
 static void
 fuzz_value(const char *text)
 {
-    char                 machine[64], *again;
+    char                 machine[AGENT_MACHINE_MAX + 1], *again;
+    const char          *why;
     char                 server[VOICE_CLUSTER_NAME_MAX + 1];
     char                 boot[VOICE_CLUSTER_BOOT_MAX + 1];
     uint32_t             said, after;
@@ -134,20 +135,20 @@ fuzz_value(const char *text)
     voice_node_info_t    info, back;
     voice_node_load_t    load;
 
-    if (agent_value_node(text, &info, machine, sizeof(machine), &said)) {
+    if (agent_value_node(text, &info, machine, &said, &why)) {
         again = agent_value_make_node(&info, machine, said == 0 ? "up"
                                       : said == VOICE_NODE_DRAIN ? "drain"
                                       : "down");
         fuzz_must(again != NULL);
-        fuzz_must(agent_value_node(again, &back, machine, sizeof(machine),
-                                   &said));
+        fuzz_must(agent_value_node(again, &back, machine, &said, &why));
         fuzz_must(memcmp(&info, &back, sizeof(info)) == 0);
         free(again);
     }
 
-    (void) agent_value_load(text, &load);
-    (void) agent_value_order(text, &order, &after);
-    (void) agent_value_guild(text, server, boot);
+    (void) agent_value_load(text, &load, &why);
+    (void) agent_value_order(text, &order, &after, &why);
+    (void) agent_value_guild(text, server, boot, &why);
+    agent_value_machine(text, machine);
 }
 
 

@@ -97,6 +97,12 @@ test_invalid(void **state)
         { "{\"node\":\"n\",\"region\":\"r\",\"cluster_zone\":\"z\","
           "\"endpoint\":\"wss://x\"," ETCD "}",
           "\"endpoint\" is \"wss://x\", expected host or host:port" },
+        { "{" BASE "," ETCD ",\"machine\":\"a b\"}",
+          "\"machine\" is \"a b\", expected 1 to 63 of" },
+        { "{" BASE "," ETCD ",\"peer\":\"https://me:secret@h/\"}",
+          "\"peer\" is not shown here, expected http" },
+        { "{" BASE ",\"etcd\":{\"endpoints\":[\"http://me:secret@h:1\"]}}",
+          "\"etcd.endpoints[0]\" is \"not shown here\"" },
         { "{" BASE "," ETCD ",\"node\":\"n2\"}", "duplicate" },
     };
 
@@ -173,6 +179,8 @@ test_ids(void **state)
 }
 
 
+#define X16  "0123456789abcdef"
+#define X64  X16 X16 X16 X16
 #define NODE                                                                  \
     "\"v\":1,\"e\":\"b1\",\"ws\":\"a:1\",\"cap\":100"
 
@@ -181,7 +189,9 @@ test_values(void **state)
 {
     size_t               i;
     uint32_t             said, after;
-    char                 machine[8], server[VOICE_CLUSTER_NAME_MAX + 1];
+    char                 machine[AGENT_MACHINE_MAX + 1];
+    char                 server[VOICE_CLUSTER_NAME_MAX + 1];
+    const char          *why;
     char                 boot[VOICE_CLUSTER_BOOT_MAX + 1];
     agent_order_t        order;
     voice_node_info_t    info;
@@ -194,7 +204,27 @@ test_values(void **state)
         { 'n', true, "{" NODE ",\"st\":\"up\"}" },
         { 'n', true, "{" NODE ",\"st\":\"drain\",\"new\":[1]}" },
         { 'n', true, "{" NODE ",\"st\":\"down\",\"hid\":\"1234567\"}" },
-        { 'n', false, "{" NODE ",\"st\":\"down\",\"hid\":\"12345678\"}" },
+        { 'n', false, "{" NODE ",\"st\":\"up\",\"hid\":\"" X64 "\"}" },
+        { 'n', false, "{" NODE ",\"st\":\"up\",\"hid\":\"a b\"}" },
+        { 'n', false, "{" NODE ",\"st\":\"up\",\"dc\":\"\\u001b[2J\"}" },
+        { 'n', false, "{" NODE ",\"st\":\"up\",\"pool\":\"Q\"}" },
+        { 'n', false, "{" NODE ",\"st\":\"up\",\"rg\":7}" },
+        { 'n', true, "{" NODE ",\"st\":\"up\",\"rg\":\"\"}" },
+        { 'n', true, "{" NODE ",\"st\":\"up\",\"peer\":"
+          "\"https://[fd00::1]:8443/peer?x=1\"}" },
+        { 'n', false, "{" NODE ",\"st\":\"up\",\"peer\":"
+          "\"https://me:secret@h/\"}" },
+        { 'n', false, "{" NODE ",\"st\":\"up\",\"peer\":\"ftp://h/\"}" },
+        { 'n', false, "{" NODE ",\"st\":\"up\",\"peer\":\"http://h/ x\"}" },
+        { 'n', false, "{" NODE ",\"st\":\"up\",\"peer\":\"http://\"}" },
+        { 'n', false, "{\"v\":1,\"e\":\"b\\u009b1\",\"ws\":\"a\","
+          "\"cap\":1,\"st\":\"up\"}" },
+        { 'n', false, "{\"v\":1,\"e\":\"b\",\"ws\":\"a b\",\"cap\":1,"
+          "\"st\":\"up\"}" },
+        { 'n', false, "{\"v\":1,\"e\":\"b\",\"ws\":\"a:123456\","
+          "\"cap\":1,\"st\":\"up\"}" },
+        { 'n', false, "{\"v\":1,\"e\":\"b\",\"ws\":\"[::1\",\"cap\":1,"
+          "\"st\":\"up\"}" },
         { 'n', false, "{" NODE ",\"st\":\"sleeping\"}" },
         { 'n', false, "{" NODE "}" },
         { 'n', false, "{\"v\":2,\"e\":\"b\",\"ws\":\"a\",\"cap\":1,"
@@ -220,6 +250,7 @@ test_values(void **state)
         { 'a', false, "{\"s\":\"N1\",\"e\":\"b1\"}" },
         { 'a', false, "{\"s\":\"\",\"e\":\"b1\"}" },
         { 'a', false, "{\"s\":\"n1\"}" },
+        { 'a', false, "{\"s\":\"n1\",\"e\":\"b\\\"1\"}" },
         { 'a', false, "{\"s\":[],\"e\":\"b1\"}" },
 
         { 'q', true, "{\"m\":\"drain\",\"by\":\"x\"}" },
@@ -231,13 +262,54 @@ test_values(void **state)
     (void) state;
 
     for (i = 0; i < test_n(cases); i++) {
+        why = NULL;
         test_num(cases[i].text,
             cases[i].kind == 'n' ? agent_value_node(cases[i].text, &info,
-                                        machine, sizeof(machine), &said)
-            : cases[i].kind == 'l' ? agent_value_load(cases[i].text, &load)
+                                                    machine, &said, &why)
+            : cases[i].kind == 'l' ? agent_value_load(cases[i].text, &load,
+                                                      &why)
             : cases[i].kind == 'a' ? agent_value_guild(cases[i].text, server,
-                                                       boot)
-            : agent_value_order(cases[i].text, &order, &after), cases[i].ok);
+                                                       boot, &why)
+            : agent_value_order(cases[i].text, &order, &after, &why),
+            cases[i].ok);
+        assert_true((why == NULL) == cases[i].ok);
+    }
+
+    /* whose it is is read even of a version that is not known */
+
+    agent_value_machine("{\"v\":2,\"hid\":\"m1\"}", machine);
+    assert_string_equal(machine, "m1");
+    agent_value_machine("garbage", machine);
+    assert_string_equal(machine, "");
+}
+
+
+/* What is shown does nothing to a terminal. */
+
+static void
+test_clean(void **state)
+{
+    char    text[32];
+    size_t  i;
+    const struct {
+        const char  *text;
+        const char  *clean;
+    } cases[] = {
+        { "", "" }, { "a b~", "a b~" }, { "\x1b[31m", "?[31m" },
+        { "a\tb\n\x7f", "a?b??" }, { "\xc3\xa9\xe2\x82\xac", "\xc3\xa9"
+          "\xe2\x82\xac" }, { "\xf0\x9f\x98\x80", "\xf0\x9f\x98\x80" },
+        { "\xc2\x9b" "31m", "??31m" }, { "\x9b" "31m", "?31m" },
+        { "\xe2\x80\xaex", "???x" }, { "\xc3", "?" }, { "\xe2\x82", "??" },
+        { "\xc0\xaf", "??" }, { "\xed\xa0\x80", "???" },
+        { "\xff\xfe", "??" }
+    };
+
+    (void) state;
+
+    for (i = 0; i < test_n(cases); i++) {
+        strcpy(text, cases[i].text);
+        agent_text_clean(text);
+        assert_string_equal(text, cases[i].clean);
     }
 }
 
@@ -246,8 +318,9 @@ static void
 test_round_trip(void **state)
 {
     char                *text;
-    char                 machine[64];
+    char                 machine[AGENT_MACHINE_MAX + 1];
     uint32_t             said, after;
+    const char          *why;
     agent_order_t        order;
     voice_node_info_t    info, back;
     voice_node_load_t    load, load_back;
@@ -255,7 +328,7 @@ test_round_trip(void **state)
     (void) state;
 
     memset(&info, 0, sizeof(info));
-    strcpy(info.boot, "b\"1");
+    strcpy(info.boot, "b-1");
     strcpy(info.endpoint, "v:443");
     strcpy(info.peer, "https://v/peer");
     strcpy(info.dc, "ams1");
@@ -264,8 +337,7 @@ test_round_trip(void **state)
     info.capacity = 4000;
 
     text = agent_value_make_node(&info, "m1", "drain");
-    assert_true(agent_value_node(text, &back, machine, sizeof(machine),
-                                 &said));
+    assert_true(agent_value_node(text, &back, machine, &said, &why));
     assert_memory_equal(&info, &back, sizeof(info));
     assert_string_equal(machine, "m1");
     test_num("said", said, VOICE_NODE_DRAIN);
@@ -280,12 +352,12 @@ test_round_trip(void **state)
     load.applied = INT64_MAX;
 
     text = agent_value_make_load(&load);
-    assert_true(agent_value_load(text, &load_back));
+    assert_true(agent_value_load(text, &load_back, &why));
     assert_memory_equal(&load, &load_back, sizeof(load));
     free(text);
 
     text = agent_value_make_order("evict", "me", "attack", 7);
-    assert_true(agent_value_order(text, &order, &after));
+    assert_true(agent_value_order(text, &order, &after, &why));
     assert_true(order == AGENT_ORDER_EVICT && after == 7);
     free(text);
 }
@@ -300,6 +372,7 @@ main(void)
         cmocka_unit_test(test_reload),
         cmocka_unit_test(test_ids),
         cmocka_unit_test(test_values),
+        cmocka_unit_test(test_clean),
         cmocka_unit_test(test_round_trip),
     };
 

@@ -135,7 +135,7 @@ test_keys(void **state)
                                  200, 1));
     agent_model_delete(&m, P "a/zero", 200, 1);
     agent_model_delete(&m, "x", 200, 1);
-    test_num("counted", m.bad_values, 3);
+    test_num("counted", m.bad_values, 4);
     assert_true(agent_model_node(&m, "n1")->registered);
     assert_string_equal(agent_model_guild(&m, 1)->node->info.name, "n1");
 
