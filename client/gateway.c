@@ -23,6 +23,9 @@
 #define VC_GATEWAY_DELAY_MAX   (5 * VC_SEC)
 #define VC_GATEWAY_LEAVE       VC_SEC
 
+/* Between two Identifies of a user, "Main gateway", section 12.1. */
+#define VC_GATEWAY_IDENTIFY    (5 * VC_SEC)
+
 
 static void vc_gateway_timer(void *data, uint64_t now);
 static void vc_gateway_arm(vc_gateway_t *g);
@@ -79,6 +82,7 @@ vc_gateway_connect(vc_gateway_t *g, uint64_t now)
     g->state = VC_GATEWAY_CONNECTING;
     g->answer_at = now + VC_GATEWAY_TIMEOUT;
     g->beat_at = 0;
+    g->identify_at = 0;
     g->unacked = false;
 
     if (!vc_ws_start(&g->ws, g->loop, server, VC_GATEWAY_QUERY,
@@ -97,7 +101,7 @@ vc_gateway_arm(vc_gateway_t *g)
     uint64_t  at;
 
     const uint64_t  deadlines[] = {
-        g->answer_at, g->beat_at, g->connect_at, g->end_at
+        g->answer_at, g->beat_at, g->connect_at, g->identify_at, g->end_at
     };
 
     at = 0;
@@ -137,6 +141,11 @@ vc_gateway_timer(void *data, uint64_t now)
         g->connect_at = 0;
         vc_ws_stop(&g->ws);
         vc_gateway_connect(g, now);
+    }
+
+    if (g->identify_at != 0 && now >= g->identify_at) {
+        g->identify_at = 0;
+        vc_gateway_authenticate(g);
     }
 
     if (g->answer_at != 0 && now >= g->answer_at) {
@@ -211,6 +220,12 @@ vc_gateway_message(vc_gateway_t *g, const voice_gateway_got_t *got)
     case VOICE_GATEWAY_OP_INVALID_SESSION:
         if (got->resumable) {
             vc_gateway_lost(g, "the gateway asks to resume later");
+            break;
+        }
+
+        if (!g->resuming) {
+            vc_gateway_note(g, "the user identifies too often: again in 5 s");
+            g->identify_at = vc_now() + VC_GATEWAY_IDENTIFY;
             break;
         }
 
@@ -440,6 +455,7 @@ vc_gateway_lost(vc_gateway_t *g, const char *why)
     g->state = VC_GATEWAY_WAITING;
     g->answer_at = 0;
     g->beat_at = 0;
+    g->identify_at = 0;
 
     if (g->lost_at == 0) {
         g->lost_at = now;
@@ -519,7 +535,7 @@ vc_gateway_leave(vc_gateway_t *g)
     }
 
     g->state = VC_GATEWAY_LEAVING;
-    g->answer_at = g->beat_at = g->connect_at = 0;
+    g->answer_at = g->beat_at = g->connect_at = g->identify_at = 0;
     g->end_at = vc_now();
 
     if (g->ws.state == VC_WS_OPEN) {

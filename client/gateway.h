@@ -91,6 +91,7 @@ typedef struct {
     uint64_t                       answer_at;
     uint64_t                       beat_at;
     uint64_t                       connect_at;
+    uint64_t                       identify_at;
     uint64_t                       end_at;
 } vc_gateway_t;
 
