@@ -19,6 +19,21 @@
 #define VOICE_GATEWAY_ENDS         32
 
 
+static uint64_t
+voice_gateway_hash(const voice_zone_t *z, uint32_t record)
+{
+    return voice_zone_hash(z, &z->gateway[record].user_id, sizeof(uint64_t));
+}
+
+
+voice_index_t
+voice_gateway_index(const voice_zone_t *z)
+{
+    return (voice_index_t) { z->by_owner, z->header->index_mask,
+                             voice_gateway_hash };
+}
+
+
 voice_gateway_record_t *
 voice_gateway_get(const voice_zone_t *z, voice_id_t id)
 {
@@ -189,6 +204,10 @@ voice_gateway_free_push(voice_zone_t *z, voice_gateway_record_t *g)
 static void
 voice_gateway_free(voice_zone_t *z, voice_gateway_record_t *g)
 {
+    voice_index_t  ix = voice_gateway_index(z);
+
+    voice_index_remove(z, &ix, (uint32_t) (g - z->gateway));
+
     atomic_store(&g->state, VOICE_GATEWAY_FREE);
     voice_session_order();
 
@@ -220,6 +239,7 @@ voice_gateway_session_create(voice_zone_t *z, uint64_t user_id,
     const uint8_t token_hash[VOICE_TOKEN_HASH_LEN], uint64_t now,
     voice_gateway_session_t *h)
 {
+    voice_index_t            ix = voice_gateway_index(z);
     voice_gateway_record_t  *g;
 
     if (z->worker == VOICE_WORKER_NONE) {
@@ -243,6 +263,7 @@ voice_gateway_session_create(voice_zone_t *z, uint64_t user_id,
         voice_session_order();
         atomic_store(&g->state, VOICE_GATEWAY_USED);
         z->header->worker[z->worker].gateways++;
+        voice_index_add(z, &ix, (uint32_t) (g - z->gateway));
 
         voice_gateway_handle(z, g, h);
     }
@@ -588,6 +609,73 @@ voice_gateway_session_destroy(voice_zone_t *z,
     if (!all) {
         voice_gateway_end_rest(z, h->id);
     }
+}
+
+
+/* Those of one user. */
+typedef struct {
+    uint64_t                  user_id;
+    uint32_t                  count;
+    voice_gateway_record_t   *oldest;      /* without a websocket, or NULL */
+} voice_gateway_owner_t;
+
+
+/* Never the one that is looked for: all of them are. */
+
+static bool
+voice_gateway_owner(const voice_zone_t *z, uint32_t record, const void *key)
+{
+    voice_gateway_record_t        *g = &z->gateway[record];
+    voice_gateway_owner_t *const  *owner = key;
+
+    if (g->user_id != (*owner)->user_id) {
+        return false;
+    }
+
+    (*owner)->count++;
+
+    if (g->deadline != 0 && ((*owner)->oldest == NULL
+                             || g->deadline < (*owner)->oldest->deadline))
+    {
+        (*owner)->oldest = g;
+    }
+
+    return false;
+}
+
+
+voice_err_t
+voice_gateway_session_limit(voice_zone_t *z, uint64_t user_id, uint32_t max)
+{
+    bool                    all;
+    uint32_t                record;
+    voice_id_t              id;
+    voice_err_t             err;
+    voice_index_t           ix = voice_gateway_index(z);
+    voice_gateway_owner_t   owner = { user_id, 0, NULL }, *key = &owner;
+
+    voice_zone_lock(z);
+
+    (void) voice_index_find(z, &ix,
+                            voice_zone_hash(z, &user_id, sizeof(user_id)),
+                            voice_gateway_owner, &key, &record);
+    all = true;
+    id = 0;
+    err = (owner.count < max || owner.oldest != NULL) ? VOICE_OK
+                                                      : VOICE_E_FULL;
+
+    if (owner.count >= max && owner.oldest != NULL) {
+        id = voice_gateway_id(z, owner.oldest);
+        all = voice_gateway_end(z, owner.oldest);
+    }
+
+    voice_zone_unlock(z);
+
+    if (!all) {
+        voice_gateway_end_rest(z, id);
+    }
+
+    return err;
 }
 
 

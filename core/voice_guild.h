@@ -158,6 +158,35 @@ voice_err_t voice_gateway_session_note(voice_zone_t *z,
     voice_gateway_session_t *h, uint64_t note);
 
 /*
+ * Identify, before a session is made: room for one more of a user's, of whom
+ * there may be max.  The one whose websocket went away first is destroyed.
+ * VOICE_E_FULL: all of them are connected.  Identifies at the same moment may
+ * find room both.
+ */
+voice_err_t voice_gateway_session_limit(voice_zone_t *z, uint64_t user_id,
+    uint32_t max);
+
+/*
+ * How often a user may identify: `soon` and `day` each have to let it.  A
+ * user who did so long ago that it counts no more is forgotten; so is, where
+ * a set of them is full, the one to whom it makes the least difference.
+ */
+typedef struct {
+    voice_rate_limit_t   soon;
+    voice_rate_limit_t   day;
+} voice_identify_limit_t;
+
+/* VOICE_AGAIN: not now; it counts as none.  left: of the day. */
+voice_err_t voice_identify_take(voice_zone_t *z, uint64_t user_id,
+    const voice_identify_limit_t *limit, uint64_t now,
+    voice_rate_left_t *left);
+
+/* What is left of the day. */
+void voice_identify_look(voice_zone_t *z, uint64_t user_id,
+    const voice_identify_limit_t *limit, uint64_t now,
+    voice_rate_left_t *left);
+
+/*
  * The websocket is gone; the session is resumable until now + window.
  * h->next counts as seen.
  */

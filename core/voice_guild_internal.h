@@ -143,6 +143,9 @@ voice_id_t voice_gateway_id(const voice_zone_t *z,
 void voice_gateway_wipe(voice_gateway_record_t *g);
 void voice_gateway_free_push(voice_zone_t *z, voice_gateway_record_t *g);
 
+/* By user, who may have several. */
+voice_index_t voice_gateway_index(const voice_zone_t *z);
+
 /* For voice_zone.c: its gateway sessions are detached. */
 void voice_gateway_worker_gone(voice_zone_t *z, uint16_t slot,
     uint64_t deadline);

@@ -16,9 +16,11 @@ voice_guild_repair_clear(voice_zone_t *z)
     voice_zone_header_t  *h = z->header;
     const voice_index_t   by_member = voice_state_index(z);
     const voice_index_t   by_guild = voice_guild_index(z);
+    const voice_index_t   by_owner = voice_gateway_index(z);
 
     voice_index_clear(&by_member);
     voice_index_clear(&by_guild);
+    voice_index_clear(&by_owner);
 
     for (i = 0; i < VOICE_WORKERS_MAX; i++) {
         h->worker[i].gateways = 0;
@@ -60,7 +62,8 @@ voice_guild_repair_next(voice_gateway_record_t *g)
 static void
 voice_guild_repair_gateway(voice_zone_t *z, voice_gateway_record_t *g)
 {
-    uint16_t  worker;
+    uint16_t       worker;
+    voice_index_t  ix = voice_gateway_index(z);
 
     g->states = 0;
     g->next_free = 0;
@@ -72,6 +75,7 @@ voice_guild_repair_gateway(voice_zone_t *z, voice_gateway_record_t *g)
     }
 
     z->header->gateways_used++;
+    voice_index_add(z, &ix, (uint32_t) (g - z->gateway));
     voice_guild_repair_next(g);
 
     worker = atomic_load(&g->worker);

@@ -284,6 +284,7 @@ voice_verify_gateway(voice_verify_t *v, uint32_t i)
 {
     char                           index[9];
     uint16_t                       worker;
+    const voice_index_t            ix = voice_gateway_index(v->z);
     voice_zone_header_t           *h = v->z->header;
     const voice_gateway_record_t  *g = &v->z->gateway[i];
 
@@ -327,6 +328,9 @@ voice_verify_gateway(voice_verify_t *v, uint32_t i)
         }
     }
 
+    voice_verify(v, voice_verify_indexed(v->z, &ix, i),
+                 "gateway session %u: not in the index of owners", i);
+
     voice_verify_gateway_log(v, i);
 
     return voice_verify_gateway_list(v, i);
@@ -339,6 +343,7 @@ voice_verify_gateways(voice_verify_t *v)
     uint32_t              i, n, end;
     voice_zone_t         *z = v->z;
     voice_zone_header_t  *h = z->header;
+    const voice_index_t   ix = voice_gateway_index(z);
 
     n = 0;
     end = atomic_load(&h->gateway_end);
@@ -376,6 +381,9 @@ voice_verify_gateways(voice_verify_t *v)
                     && h->gateways_used == v->gateways,
                  "gateway sessions: %u free and %u used, of %u", n,
                  h->gateways_used, end);
+    voice_verify(v, voice_index_count(&ix) == v->gateways,
+                 "index of owners: %u gateway sessions, expected %u",
+                 voice_index_count(&ix), v->gateways);
 }
 
 

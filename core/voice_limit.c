@@ -89,3 +89,94 @@ voice_limit_take(voice_limit_t *l, const void *source, size_t len,
     return voice_bucket_take(&l->bucket[hash & l->mask], l->rate, l->burst,
                              now_ms);
 }
+
+
+voice_rate_limit_t
+voice_rate_limit(uint32_t n, uint64_t period_ms, uint32_t burst)
+{
+    voice_rate_limit_t  limit;
+
+    limit.interval = period_ms * 1000 / n;
+    limit.burst = burst;
+
+    if (limit.interval == 0) {
+        limit.interval = 1;
+    }
+
+    return limit;
+}
+
+
+/*
+ * How long from now until it is full, us.  A time that the limit can't have
+ * come to is of a larger limit or of another clock.
+ */
+
+static uint64_t
+voice_rate_level(uint64_t full, const voice_rate_limit_t *limit, uint64_t now)
+{
+    uint64_t  most;
+
+    if (full <= now) {
+        return 0;
+    }
+
+    most = limit->interval * limit->burst;
+
+    return full - now < most ? full - now : most;
+}
+
+
+static void
+voice_rate_left(uint64_t level, const voice_rate_limit_t *limit,
+    voice_rate_left_t *left)
+{
+    uint64_t  most, retry;
+
+    most = limit->interval * limit->burst;
+    retry = (most - level < limit->interval)
+            ? limit->interval - (most - level) : 0;
+
+    left->remaining = (uint32_t) ((most - level) / limit->interval);
+    left->reset = (level + 999) / 1000;
+    left->retry = (retry + 999) / 1000;
+}
+
+
+bool
+voice_rate_take(voice_rate_t *rate, const voice_rate_limit_t *limit,
+    uint64_t now_ms, voice_rate_left_t *left)
+{
+    bool      taken;
+    uint64_t  full, level, now;
+
+    now = now_ms * 1000;
+    full = atomic_load(rate);
+
+    do {
+        level = voice_rate_level(full, limit, now);
+        taken = (limit->interval * limit->burst - level >= limit->interval);
+
+        if (!taken) {
+            break;
+        }
+
+        level += limit->interval;
+
+    } while (!atomic_compare_exchange_weak(rate, &full, now + level));
+
+    if (left != NULL) {
+        voice_rate_left(level, limit, left);
+    }
+
+    return taken;
+}
+
+
+void
+voice_rate_look(voice_rate_t *rate, const voice_rate_limit_t *limit,
+    uint64_t now_ms, voice_rate_left_t *left)
+{
+    voice_rate_left(voice_rate_level(atomic_load(rate), limit, now_ms * 1000),
+                    limit, left);
+}

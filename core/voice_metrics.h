@@ -108,6 +108,8 @@
     X(GATEWAY_REFUSED_MESSAGE, "gateway_refused", "reason", "message")        \
     X(GATEWAY_REFUSED_PROTOCOL, "gateway_refused", "reason", "protocol")      \
     X(GATEWAY_REFUSED_RATE, "gateway_refused", "reason", "rate")              \
+    X(GATEWAY_REFUSED_IDENTIFY, "gateway_refused", "reason", "identify")      \
+    X(GATEWAY_REFUSED_SESSIONS, "gateway_refused", "reason", "sessions")      \
     X(GATEWAY_REFUSED_TIMEOUT, "gateway_refused", "reason", "timeout")        \
     X(GATEWAY_REFUSED_SLOW, "gateway_refused", "reason", "slow")              \
     X(API_200, "api_requests", "status", "200")                               \

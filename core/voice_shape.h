@@ -90,7 +90,17 @@ void voice_shape_application(voice_buf_t *b, const voice_dir_user_t *bot);
 
 /* GET /gateway, GET /gateway/bot; url: wss://host[:port][/path] */
 void voice_shape_gateway(voice_buf_t *b, const char *url);
-void voice_shape_gateway_bot(voice_buf_t *b, const char *url);
+
+/* How often the user may identify; reset_after: ms */
+typedef struct {
+    uint32_t   total;
+    uint32_t   remaining;
+    uint64_t   reset_after;
+    uint32_t   max_concurrency;
+} voice_shape_session_limit_t;
+
+void voice_shape_gateway_bot(voice_buf_t *b, const char *url,
+    const voice_shape_session_limit_t *limit);
 
 
 /* "2026-08-01T12:00:00.123000+00:00" */

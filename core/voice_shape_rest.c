@@ -193,11 +193,18 @@ voice_shape_gateway(voice_buf_t *b, const char *url)
 
 
 void
-voice_shape_gateway_bot(voice_buf_t *b, const char *url)
+voice_shape_gateway_bot(voice_buf_t *b, const char *url,
+    const voice_shape_session_limit_t *limit)
 {
     voice_buf_puts(b, "{\"url\":");
     voice_buf_string(b, url);
-    voice_buf_puts(b, ",\"shards\":1,\"session_start_limit\":{"
-                   "\"total\":1000,\"remaining\":1000,\"reset_after\":0,"
-                   "\"max_concurrency\":16}}");
+    voice_buf_puts(b, ",\"shards\":1,\"session_start_limit\":{\"total\":");
+    voice_buf_uint(b, limit->total);
+    voice_buf_puts(b, ",\"remaining\":");
+    voice_buf_uint(b, limit->remaining);
+    voice_buf_puts(b, ",\"reset_after\":");
+    voice_buf_uint(b, limit->reset_after);
+    voice_buf_puts(b, ",\"max_concurrency\":");
+    voice_buf_uint(b, limit->max_concurrency);
+    voice_buf_puts(b, "}}");
 }

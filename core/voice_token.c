@@ -478,11 +478,10 @@ voice_user_token_verify(const voice_token_keys_t *keys, const char *jwt,
 
 voice_err_t
 voice_platform_token_verify(const voice_token_keys_t *keys, const char *jwt,
-    int64_t now, const char **why)
+    int64_t now, int64_t *expires, const char **why)
 {
     char          scope[sizeof(VOICE_PLATFORM_SCOPE)];
     uint8_t       buf[TOKEN_BYTES_MAX];
-    int64_t       expires;
     voice_err_t   err;
     voice_json_t  claims, value;
 
@@ -499,14 +498,14 @@ voice_platform_token_verify(const voice_token_keys_t *keys, const char *jwt,
         return VOICE_E_FORMAT;
     }
 
-    expires = 0;
+    *expires = 0;
 
-    err = token_expires(&claims, &expires, why);
+    err = token_expires(&claims, expires, why);
     if (err != VOICE_OK) {
         return err;
     }
 
-    return token_expired(expires, now, why);
+    return token_expired(*expires, now, why);
 }
 
 

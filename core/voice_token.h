@@ -119,10 +119,11 @@ voice_err_t voice_user_token_verify(const voice_token_keys_t *keys,
 /*
  * A platform's token: whoever has it may change guilds and see all of them.
  * It is a JWT whose claim scope is "platform", under keys of its own, so that
- * no user or voice token passes for one.  Errors as above.
+ * no user or voice token passes for one.  expires: its exp, unix seconds; 0:
+ * never.  Errors as above.
  */
 voice_err_t voice_platform_token_verify(const voice_token_keys_t *keys,
-    const char *jwt, int64_t now, const char **why);
+    const char *jwt, int64_t now, int64_t *expires, const char **why);
 
 /*
  * Signs into buf, NUL-terminated.

@@ -37,6 +37,7 @@ typedef struct {
     size_t     gateway;
     size_t     by_member;
     size_t     by_guild;
+    size_t     by_owner;
     size_t     size;
     uint32_t   buckets;
 } voice_zone_map_t;
@@ -69,6 +70,8 @@ voice_zone_map(uint32_t sessions, voice_zone_map_t *map)
     n += index;
     map->by_guild = n;
     n += index;
+    map->by_owner = n;
+    n += index;
     map->state = n;
     n += voice_zone_align((size_t) sessions * sizeof(voice_state_t));
     map->guild = n;
@@ -95,11 +98,11 @@ voice_zone_size(uint32_t sessions)
 size_t
 voice_zone_session_size(void)
 {
-    /* five indexes, filled by a quarter at worst */
+    /* six indexes, filled by a quarter at worst */
 
     return sizeof(voice_session_t) + sizeof(voice_room_t)
            + sizeof(voice_state_t) + sizeof(voice_guild_t)
-           + sizeof(voice_gateway_record_t) + 5 * 4 * sizeof(uint32_t);
+           + sizeof(voice_gateway_record_t) + 6 * 4 * sizeof(uint32_t);
 }
 
 
@@ -132,6 +135,7 @@ voice_zone_point(voice_zone_t *z, void *mem, uint32_t sessions)
     z->gateway = (voice_gateway_record_t *) (p + map.gateway);
     z->by_member = (_Atomic uint32_t *) (p + map.by_member);
     z->by_guild = (_Atomic uint32_t *) (p + map.by_guild);
+    z->by_owner = (_Atomic uint32_t *) (p + map.by_owner);
     z->worker = VOICE_WORKER_NONE;
 }
 
@@ -463,6 +467,13 @@ voice_zone_cut_take(voice_zone_t *z, voice_cut_t *cut)
     voice_zone_unlock(z);
 
     return found ? VOICE_OK : VOICE_E_NOT_FOUND;
+}
+
+
+voice_rate_t *
+voice_zone_rate(const voice_zone_t *z, const void *who, size_t len)
+{
+    return &z->header->rate[voice_zone_hash(z, who, len) & (VOICE_RATES - 1)];
 }
 
 

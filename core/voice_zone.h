@@ -25,6 +25,7 @@
 
 #include "voice_addr.h"
 #include "voice_err.h"
+#include "voice_limit.h"
 #include "voice_metrics.h"
 #include "voice_opcode.h"
 
@@ -36,7 +37,7 @@
 
 
 #define VOICE_ZONE_MAGIC           0x656E6F5A2D786E76ull     /* "vnx-Zone" */
-#define VOICE_ZONE_LAYOUT          7
+#define VOICE_ZONE_LAYOUT          8
 
 #define VOICE_ZONE_SESSIONS_MIN    64
 #define VOICE_ZONE_SESSIONS_MAX    (1u << 17)    /* 17 bits in an SSRC */
@@ -54,6 +55,10 @@
 #define VOICE_PEER_BOOT_MAX        32
 #define VOICE_FENCES               4096          /* a power of two */
 #define VOICE_FENCE_WAYS           8
+
+#define VOICE_IDENTIFIES           4096          /* a power of two */
+#define VOICE_IDENTIFY_WAYS        8
+#define VOICE_RATES                32768         /* a power of two */
 
 #define VOICE_WORKER_NONE          0xFFFFu
 
@@ -160,6 +165,14 @@ typedef struct {
 } voice_fence_record_t;
 
 
+/* How often a user has begun a gateway session, see voice_guild.h. */
+typedef struct {
+    uint64_t       user_id;
+    voice_rate_t   soon;           /* in seconds */
+    voice_rate_t   day;
+} voice_identify_record_t;
+
+
 /* Somebody starts or stops speaking, see voice_spoke.h. */
 typedef struct {
     uint64_t             guild_id;
@@ -247,6 +260,10 @@ typedef struct {
     voice_peer_record_t    peer[VOICE_PEERS_MAX];     /* peer - 1 */
     voice_fence_record_t   fence[VOICE_FENCES][VOICE_FENCE_WAYS];
 
+    voice_identify_record_t
+                           identify[VOICE_IDENTIFIES][VOICE_IDENTIFY_WAYS];
+    voice_rate_t           rate[VOICE_RATES];         /* of requests */
+
     voice_log_event_t  log[VOICE_LOG_EVENTS];
 
     _Atomic uint64_t   spoke_next;   /* number of the next one */
@@ -267,6 +284,7 @@ typedef struct {
     voice_gateway_record_t  *gateway;
     _Atomic uint32_t     *by_member;
     _Atomic uint32_t     *by_guild;
+    _Atomic uint32_t     *by_owner;    /* gateway sessions */
     uint16_t              worker;      /* own slot, or VOICE_WORKER_NONE */
     uint64_t              wake[VOICE_WORKERS_MAX / 64];  /* see below */
 } voice_zone_t;
@@ -359,6 +377,13 @@ voice_err_t voice_zone_endpoint(voice_zone_t *z, uint8_t family,
 
 /* Takes the oldest cut; VOICE_E_NOT_FOUND. */
 voice_err_t voice_zone_cut_take(voice_zone_t *z, voice_cut_t *cut);
+
+/*
+ * The bucket of whoever makes requests, which is no more than bytes; those
+ * whose hash is the same share one.  Needs no lock.
+ */
+voice_rate_t *voice_zone_rate(const voice_zone_t *z, const void *who,
+    size_t len);
 
 /* SipHash-2-4 of data under the zone's salt */
 uint64_t voice_zone_hash(const voice_zone_t *z, const void *data, size_t len);

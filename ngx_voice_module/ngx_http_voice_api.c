@@ -9,12 +9,8 @@
 
 #include "ngx_http_voice_api.h"
 
-#include "voice_limit.h"
-
 #include <sodium.h>
 
-
-#define NGX_HTTP_VOICE_API_BUCKETS     4096
 
 /* Of one that names no more than a member; a guild's may be a guild's. */
 #define NGX_HTTP_VOICE_API_BODY        65536
@@ -122,27 +118,6 @@ static const ngx_http_voice_route_t  ngx_http_voice_platform_routes[] = {
 };
 
 
-/* One set of buckets for the whole worker; a location's rate is its own. */
-static voice_bucket_t  *ngx_http_voice_api_buckets;
-static uint64_t         ngx_http_voice_api_seed[2];
-
-
-ngx_int_t
-ngx_http_voice_api_init_process(ngx_cycle_t *cycle)
-{
-    ngx_http_voice_api_buckets = ngx_pcalloc(cycle->pool,
-                                             NGX_HTTP_VOICE_API_BUCKETS
-                                             * sizeof(voice_bucket_t));
-    if (ngx_http_voice_api_buckets == NULL) {
-        return NGX_ERROR;
-    }
-
-    randombytes_buf(ngx_http_voice_api_seed, sizeof(ngx_http_voice_api_seed));
-
-    return ngx_http_voice_stream_init_process(cycle);
-}
-
-
 static void *
 ngx_http_voice_api_alloc(void *data, size_t size)
 {
@@ -243,10 +218,6 @@ ngx_http_voice_api_auth(ngx_http_voice_api_t *api)
     ngx_int_t    rc;
     const char  *why;
 
-    if (api->route->who == NGX_HTTP_VOICE_API_ANYBODY) {
-        return NGX_OK;
-    }
-
     rc = NGX_DECLINED;
     why = "there is none";
 
@@ -256,7 +227,7 @@ ngx_http_voice_api_auth(ngx_http_voice_api_t *api)
 
     if (api->route->who == NGX_HTTP_VOICE_API_PLATFORM) {
         if (voice_platform_token_verify(&api->main->platform, jwt, ngx_time(),
-                                        &why)
+                                        &api->expires, &why)
             == VOICE_OK)
         {
             rc = NGX_OK;
@@ -290,32 +261,126 @@ done:
 }
 
 
-/* By user; strangers by address; a platform not at all. */
+/* Whose bucket it is; locations with other rates have others. */
+typedef struct {
+    ngx_uint_t   rate;
+    ngx_uint_t   burst;
+    ngx_uint_t   family;        /* of the address; 0: a user */
+    u_char       id[8];
+} ngx_http_voice_bucket_t;
 
-static ngx_uint_t
-ngx_http_voice_api_allowed(ngx_http_voice_api_t *api, ngx_uint_t known)
+
+/*
+ * The bucket of the user, or of the address: of IPv6 the network, for whoever
+ * has one address has them all.  All workers share them.
+ */
+
+static voice_rate_t *
+ngx_http_voice_api_bucket(ngx_http_voice_api_t *api, ngx_uint_t user)
 {
-    voice_limit_t      limit;
-    ngx_connection_t  *c = api->request->connection;
+    struct sockaddr          *sa = api->request->connection->sockaddr;
+    ngx_http_voice_bucket_t   who;
+#if (NGX_HAVE_INET6)
+    struct in6_addr          *in6;
+#endif
 
-    if (api->conf->api_rate == 0
-        || (known && api->route->who == NGX_HTTP_VOICE_API_PLATFORM))
-    {
-        return 1;
+    ngx_memzero(&who, sizeof(ngx_http_voice_bucket_t));
+
+    who.rate = api->conf->api_rate;
+    who.burst = api->conf->api_burst;
+    who.family = user ? 0 : sa->sa_family;
+
+    if (user) {
+        ngx_memcpy(who.id, &api->token->user_id, sizeof(uint64_t));
+
+    } else if (sa->sa_family == AF_INET) {
+        ngx_memcpy(who.id, &((struct sockaddr_in *) sa)->sin_addr, 4);
+
+#if (NGX_HAVE_INET6)
+    } else if (sa->sa_family == AF_INET6) {
+        in6 = &((struct sockaddr_in6 *) sa)->sin6_addr;
+
+        if (IN6_IS_ADDR_V4MAPPED(in6)) {
+            who.family = AF_INET;
+            ngx_memcpy(who.id, in6->s6_addr + 12, 4);
+
+        } else {
+            ngx_memcpy(who.id, in6->s6_addr, 8);
+        }
+#endif
     }
 
-    voice_limit_init(&limit, ngx_http_voice_api_buckets,
-                     NGX_HTTP_VOICE_API_BUCKETS,
-                     (uint32_t) api->conf->api_rate,
-                     (uint32_t) api->conf->api_burst, ngx_http_voice_api_seed);
+    return voice_zone_rate(api->zone, &who, sizeof(who));
+}
 
-    if (known && api->token != NULL) {
-        return voice_limit_take(&limit, &api->token->user_id,
-                                sizeof(uint64_t), ngx_voice_now());
+
+/* NGX_BUSY: not now.  look: takes none, but asks whether there is one. */
+
+static ngx_int_t
+ngx_http_voice_api_take(ngx_http_voice_api_t *api, ngx_uint_t user,
+    ngx_uint_t look)
+{
+    voice_rate_t        *rate;
+    voice_rate_limit_t   limit;
+
+    if (api->conf->api_rate == 0) {
+        return NGX_OK;
     }
 
-    return voice_limit_take(&limit, c->addr_text.data, c->addr_text.len,
-                            ngx_voice_now());
+    rate = ngx_http_voice_api_bucket(api, user);
+    limit = voice_rate_limit((uint32_t) api->conf->api_rate, 1000,
+                             (uint32_t) api->conf->api_burst);
+
+    if (look) {
+        voice_rate_look(rate, &limit, ngx_voice_now(), &api->left);
+        return api->left.retry == 0 ? NGX_OK : NGX_BUSY;
+    }
+
+    return voice_rate_take(rate, &limit, ngx_voice_now(), &api->left)
+           ? NGX_OK : NGX_BUSY;
+}
+
+
+/*
+ * Who it is, and whether it may ask so often: users each for themselves, and
+ * an address whose tokens are no good.  A platform may, and is not kept out
+ * by others at its address.  NGX_DECLINED: nobody that is known.
+ */
+
+static ngx_int_t
+ngx_http_voice_api_admit(ngx_http_voice_api_t *api)
+{
+    ngx_int_t  rc;
+
+    switch (api->route->who) {
+
+    case NGX_HTTP_VOICE_API_ANYBODY:
+        return ngx_http_voice_api_take(api, 0, 0);
+
+    case NGX_HTTP_VOICE_API_USER:
+        /* before its token is looked at, which costs */
+
+        if (ngx_http_voice_api_take(api, 0, 1) != NGX_OK) {
+            return NGX_BUSY;
+        }
+
+        rc = ngx_http_voice_api_auth(api);
+
+        if (rc == NGX_OK) {
+            return ngx_http_voice_api_take(api, 1, 0);
+        }
+
+        break;
+
+    default:
+        rc = ngx_http_voice_api_auth(api);
+    }
+
+    if (rc == NGX_DECLINED && ngx_http_voice_api_take(api, 0, 0) != NGX_OK) {
+        return NGX_BUSY;
+    }
+
+    return rc;
 }
 
 
@@ -666,21 +731,22 @@ ngx_http_voice_api_start(ngx_http_voice_api_t *api)
         return;
     }
 
-    rc = ngx_http_voice_api_auth(api);
+    switch (ngx_http_voice_api_admit(api)) {
 
-    if (rc == NGX_ERROR) {
-        ngx_http_finalize_request(api->request,
-                                  NGX_HTTP_INTERNAL_SERVER_ERROR);
-        return;
-    }
+    case NGX_OK:
+        break;
 
-    if (!ngx_http_voice_api_allowed(api, rc == NGX_OK)) {
+    case NGX_BUSY:
         ngx_http_voice_api_limited(api);
         return;
-    }
 
-    if (rc != NGX_OK) {
+    case NGX_DECLINED:
         ngx_http_voice_api_error(api, VOICE_REST_UNAUTHORIZED);
+        return;
+
+    default:
+        ngx_http_finalize_request(api->request,
+                                  NGX_HTTP_INTERNAL_SERVER_ERROR);
         return;
     }
 
@@ -709,7 +775,7 @@ ngx_http_voice_api_handler(ngx_http_request_t *r)
     ngx_http_cleanup_t    *cln;
     ngx_http_voice_api_t  *api;
 
-    if (ngx_http_voice_api_buckets == NULL || !ngx_http_voice_guild_ready()) {
+    if (!ngx_http_voice_guild_ready()) {
         ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
                       "voice API: this worker has no voice zone");
         return NGX_HTTP_SERVICE_UNAVAILABLE;

@@ -33,6 +33,9 @@ typedef struct {
     uint64_t                     user_id;
 
     voice_user_token_t          *token;      /* NULL: a platform, or nobody */
+    int64_t                      expires;    /* of a platform's; 0: never */
+
+    voice_rate_left_t            left;       /* of who asks too often */
 
     /* set by ngx_http_voice_api_guild(): the guild, and the caller in it */
     const voice_dir_guild_t     *guild;
@@ -65,7 +68,6 @@ typedef struct ngx_http_voice_route_s {
 
 
 ngx_int_t ngx_http_voice_api_handler(ngx_http_request_t *r);
-ngx_int_t ngx_http_voice_api_init_process(ngx_cycle_t *cycle);
 
 
 /* The whole body of a request, with a NUL behind it; in its pool. */

@@ -295,7 +295,13 @@ ngx_http_voice_api_member_patch(ngx_http_voice_api_t *api)
 
     err = VOICE_OK;
 
-    if (p.has_mute || p.has_deaf) {
+    /* a move may fail, and is first: all of it is done, or nothing */
+
+    if (channel != NULL) {
+        err = ngx_http_voice_patch_move(api, channel);
+    }
+
+    if (err == VOICE_OK && (p.has_mute || p.has_deaf)) {
         err = voice_state_flags(api->zone, api->guild_id, api->user_id, p.set,
                                 p.clear, NULL);
         if (err == VOICE_OK) {
@@ -303,8 +309,8 @@ ngx_http_voice_api_member_patch(ngx_http_voice_api_t *api)
         }
     }
 
-    if (err == VOICE_OK && p.has_channel) {
-        err = ngx_http_voice_patch_move(api, channel);
+    if (err == VOICE_OK && p.has_channel && channel == NULL) {
+        err = ngx_http_voice_patch_move(api, NULL);
     }
 
     ngx_voice_wake(api->zone, api->log);

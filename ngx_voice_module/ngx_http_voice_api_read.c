@@ -47,14 +47,30 @@ ngx_http_voice_api_gateway(ngx_http_voice_api_t *api)
 void
 ngx_http_voice_api_gateway_bot(ngx_http_voice_api_t *api)
 {
-    ngx_str_t  url;
+    ngx_str_t                    url;
+    voice_rate_left_t            left;
+    voice_identify_limit_t       limit;
+    voice_shape_session_limit_t  shape = { 1000, 1000, 0, 16 };
 
     if (ngx_http_voice_gateway_url(api->request, 0, &url) != NGX_OK) {
         ngx_http_voice_api_error(api, VOICE_REST_UNAVAILABLE);
         return;
     }
 
-    voice_shape_gateway_bot(&api->reply, (char *) url.data);
+    /* without a limit what Discord says to a large bot */
+
+    if (api->main->identify != 0) {
+        limit = ngx_http_voice_gateway_limit(api->main);
+        voice_identify_look(api->zone, api->token->user_id, &limit,
+                            ngx_voice_now(), &left);
+
+        shape.total = (uint32_t) api->main->identify_day;
+        shape.remaining = left.remaining;
+        shape.reset_after = left.reset;
+        shape.max_concurrency = (uint32_t) api->main->identify;
+    }
+
+    voice_shape_gateway_bot(&api->reply, (char *) url.data, &shape);
     ngx_http_voice_api_reply(api, NGX_HTTP_OK);
 }
 

@@ -17,7 +17,7 @@
 
 static ngx_int_t
 ngx_http_voice_api_header(ngx_http_request_t *r, const char *name,
-    const char *fmt, ngx_uint_t value)
+    const char *fmt, ngx_uint_t value, ngx_uint_t more)
 {
     u_char           *p;
     ngx_table_elt_t  *h;
@@ -39,7 +39,7 @@ ngx_http_voice_api_header(ngx_http_request_t *r, const char *name,
     h->key.data = (u_char *) name;
     h->key.len = ngx_strlen(name);
     h->value.data = p;
-    h->value.len = ngx_snprintf(p, 64, fmt, value) - p;
+    h->value.len = ngx_snprintf(p, 64, fmt, value, more) - p;
 
     return NGX_OK;
 }
@@ -123,24 +123,32 @@ ngx_http_voice_api_field(ngx_http_voice_api_t *api, const char *pointer,
 void
 ngx_http_voice_api_limited(ngx_http_voice_api_t *api)
 {
+    ngx_time_t          *tp = ngx_timeofday();
+    ngx_uint_t           now = (ngx_uint_t) tp->sec * 1000 + tp->msec;
+    ngx_uint_t           retry = (ngx_uint_t) api->left.retry;
     ngx_http_request_t  *r = api->request;
 
-    /* a bucket gets one more within a second, whatever the rate */
+    /* until there is one again; Retry-After has no parts of a second */
 
-    if (ngx_http_voice_api_header(r, "Retry-After", "%ui", 1) != NGX_OK
+    if (ngx_http_voice_api_header(r, "Retry-After", "%ui",
+                                  (retry + 999) / 1000, 0)
+        != NGX_OK
         || ngx_http_voice_api_header(r, "X-RateLimit-Limit", "%ui",
-                                     api->conf->api_burst)
+                                     api->conf->api_burst, 0)
            != NGX_OK
-        || ngx_http_voice_api_header(r, "X-RateLimit-Remaining", "%ui", 0)
+        || ngx_http_voice_api_header(r, "X-RateLimit-Remaining", "%ui",
+                                     api->left.remaining, 0)
            != NGX_OK
-        || ngx_http_voice_api_header(r, "X-RateLimit-Reset", "%ui",
-                                     (ngx_uint_t) ngx_time() + 1)
+        || ngx_http_voice_api_header(r, "X-RateLimit-Reset", "%ui.%03ui",
+                                     (now + retry) / 1000,
+                                     (now + retry) % 1000)
            != NGX_OK
-        || ngx_http_voice_api_header(r, "X-RateLimit-Reset-After", "%ui", 1)
+        || ngx_http_voice_api_header(r, "X-RateLimit-Reset-After",
+                                     "%ui.%03ui", retry / 1000, retry % 1000)
            != NGX_OK
-        || ngx_http_voice_api_header(r, "X-RateLimit-Global", "true", 0)
+        || ngx_http_voice_api_header(r, "X-RateLimit-Global", "true", 0, 0)
            != NGX_OK
-        || ngx_http_voice_api_header(r, "X-RateLimit-Scope", "global", 0)
+        || ngx_http_voice_api_header(r, "X-RateLimit-Scope", "global", 0, 0)
            != NGX_OK)
     {
         ngx_http_finalize_request(r, NGX_HTTP_INTERNAL_SERVER_ERROR);
@@ -148,7 +156,7 @@ ngx_http_voice_api_limited(ngx_http_voice_api_t *api)
     }
 
     voice_buf_reset(&api->reply);
-    voice_shape_rate_limited(&api->reply, 1000, true);
+    voice_shape_rate_limited(&api->reply, (uint32_t) retry, true);
 
     ngx_http_voice_api_reply(api, voice_rest_status(VOICE_REST_RATE_LIMITED));
 }

@@ -21,6 +21,9 @@
 #define NGX_HTTP_VOICE_GATEWAY_LEAVE    2000
 #define NGX_HTTP_VOICE_GATEWAY_SPREAD   2000
 
+/* How often a clock is looked at that may be set, in seconds. */
+#define NGX_HTTP_VOICE_GATEWAY_LOOK     3600
+
 /*
  * The note of a session: what a resume doesn't say again.  intents: 32 bits,
  * shard and their number: 14 bits each.
@@ -271,6 +274,10 @@ ngx_http_voice_gateway_forget(ngx_http_voice_gateway_t *gw)
 {
     ngx_http_voice_gateway_t  **slot;
 
+    if (gw->expiry.timer_set) {
+        ngx_del_timer(&gw->expiry);
+    }
+
     ngx_http_voice_dispatch_unsubscribe(gw);
 
     if (gw->replay != NULL) {
@@ -358,6 +365,33 @@ ngx_http_voice_gateway_close(ngx_http_voice_gateway_t *gw, ngx_uint_t code,
     ngx_http_voice_gateway_refused(gw, code);
     ngx_http_voice_gateway_over(gw, code, reason, 1);
     ngx_http_voice_ws_close(gw->ws, code, reason);
+}
+
+
+/* The token is over, and with it the session: nobody can resume it. */
+
+static void
+ngx_http_voice_gateway_expiry_handler(ngx_event_t *ev)
+{
+    time_t                     left;
+    ngx_http_voice_gateway_t  *gw = ev->data;
+
+    static const char  reason[] = "the token has expired";
+
+    left = gw->expires - ngx_time();
+
+    if (left > 0) {
+        ngx_add_timer(ev, (ngx_msec_t) ngx_min(left,
+                                               NGX_HTTP_VOICE_GATEWAY_LOOK)
+                          * 1000);
+        return;
+    }
+
+    ngx_http_voice_gateway_refused(gw, VOICE_GATEWAY_CLOSE_AUTH_FAILED);
+    ngx_http_voice_gateway_over(gw, VOICE_GATEWAY_CLOSE_AUTH_FAILED, reason,
+                                0);
+    ngx_http_voice_ws_close(gw->ws, VOICE_GATEWAY_CLOSE_AUTH_FAILED, reason);
+    ngx_http_voice_gateway_touch(gw);
 }
 
 
@@ -481,6 +515,16 @@ ngx_http_voice_gateway_attach(ngx_http_voice_gateway_t *gw,
     ngx_http_voice_gateways[gw->slot] = gw;
 
     ngx_http_voice_guild_name(gw->user_id, gw->name, gw->bot);
+
+    if (token->expires != 0) {
+        gw->expires = token->expires;
+        gw->expiry.handler = ngx_http_voice_gateway_expiry_handler;
+        gw->expiry.data = gw;
+        gw->expiry.log = gw->log;
+        gw->expiry.cancelable = 1;
+
+        ngx_http_voice_gateway_expiry_handler(&gw->expiry);
+    }
 }
 
 
@@ -520,6 +564,60 @@ ngx_http_voice_gateway_complete(ngx_http_voice_gateway_t *gw)
 }
 
 
+/* How often a user may identify, and how many sessions it may have. */
+
+static ngx_int_t
+ngx_http_voice_gateway_admit(ngx_http_voice_gateway_t *gw, uint64_t user_id)
+{
+    voice_buf_t                 *b;
+    voice_rate_left_t            left;
+    voice_identify_limit_t       limit;
+    ngx_http_voice_main_conf_t  *vmcf;
+
+    vmcf = ngx_http_get_module_main_conf(gw->ws->request,
+                                         ngx_http_voice_module);
+
+    if (vmcf->identify != 0) {
+        limit = ngx_http_voice_gateway_limit(vmcf);
+
+        if (voice_identify_take(gw->zone, user_id, &limit, ngx_voice_now(),
+                                &left)
+            != VOICE_OK)
+        {
+            ngx_log_error(NGX_LOG_INFO, gw->log, 0,
+                          "voice gateway of user %uL refused, it identifies "
+                          "too often: %ui in 5 seconds and %ui a day are "
+                          "expected", user_id, vmcf->identify,
+                          vmcf->identify_day);
+            ngx_http_voice_gateway_count(gw, VOICE_M_GATEWAY_REFUSED_IDENTIFY);
+
+            b = ngx_http_voice_render_buf();
+            voice_gateway_put_invalid(b, false);
+            ngx_http_voice_gateway_send_buf(gw, b);
+            return NGX_DECLINED;
+        }
+    }
+
+    if (vmcf->user_sessions == 0) {
+        return NGX_OK;
+    }
+
+    if (voice_gateway_session_limit(gw->zone, user_id,
+                                    (uint32_t) vmcf->user_sessions)
+        != VOICE_OK)
+    {
+        ngx_http_voice_gateway_count(gw, VOICE_M_GATEWAY_REFUSED_SESSIONS);
+        ngx_http_voice_gateway_close(gw, VOICE_GATEWAY_CLOSE_RATE,
+                                     "too many sessions of this user");
+        return NGX_DECLINED;
+    }
+
+    ngx_voice_wake(gw->zone, gw->log);
+
+    return NGX_OK;
+}
+
+
 static void
 ngx_http_voice_gateway_identify(ngx_http_voice_gateway_t *gw,
     const voice_gateway_identify_t *id)
@@ -538,6 +636,10 @@ ngx_http_voice_gateway_identify(ngx_http_voice_gateway_t *gw,
     {
         ngx_http_voice_gateway_close(gw, VOICE_GATEWAY_CLOSE_SHARD,
                                      "shard: one of at most 16383 is expected");
+        return;
+    }
+
+    if (ngx_http_voice_gateway_admit(gw, token.user_id) != NGX_OK) {
         return;
     }
 

@@ -25,6 +25,11 @@
 #include <zlib.h>
 
 
+/* ms, section 12.1 */
+#define NGX_HTTP_VOICE_GATEWAY_IDENTIFY   5000
+#define NGX_HTTP_VOICE_GATEWAY_DAY        86400000
+
+
 typedef struct ngx_http_voice_gateway_s  ngx_http_voice_gateway_t;
 typedef struct ngx_http_voice_node_s     ngx_http_voice_node_t;
 
@@ -81,6 +86,9 @@ struct ngx_http_voice_gateway_s {
     uint64_t                         replay_seq;
 
     ngx_queue_t                      joins;       /* that wait for a server */
+
+    time_t                           expires;     /* of the token; 0: never */
+    ngx_event_t                      expiry;
 
     z_stream                        *deflate;
 
@@ -144,6 +152,20 @@ void ngx_http_voice_gateway_taken(voice_zone_t *z);
 
 /* Has the output of a gateway written after this event's handlers. */
 void ngx_http_voice_gateway_touch(ngx_http_voice_gateway_t *gw);
+
+/* Of an identify, unless it is 0. */
+static ngx_inline voice_identify_limit_t
+ngx_http_voice_gateway_limit(ngx_http_voice_main_conf_t *vmcf)
+{
+    return (voice_identify_limit_t) {
+        voice_rate_limit((uint32_t) vmcf->identify,
+                         NGX_HTTP_VOICE_GATEWAY_IDENTIFY,
+                         (uint32_t) vmcf->identify),
+        voice_rate_limit((uint32_t) vmcf->identify_day,
+                         NGX_HTTP_VOICE_GATEWAY_DAY,
+                         (uint32_t) vmcf->identify_day)
+    };
+}
 
 /* For all with a session; the gateway may be closed in it. */
 typedef void (*ngx_http_voice_gateway_each_pt)(ngx_http_voice_gateway_t *gw,

@@ -175,6 +175,20 @@ static ngx_command_t  ngx_http_voice_commands[] = {
       offsetof(ngx_http_voice_loc_conf_t, gateway_heartbeat),
       &ngx_http_voice_heartbeat_post },
 
+    { ngx_string("voice_gateway_identify"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE12,
+      ngx_http_voice_service_identify,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("voice_gateway_sessions"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_http_voice_service_sessions,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
     { ngx_string("voice_gateway_url"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
       ngx_conf_set_str_slot,
@@ -350,6 +364,8 @@ ngx_http_voice_create_main_conf(ngx_conf_t *cf)
     cln->data = vmcf;
 
     vmcf->directory.memory = NGX_CONF_UNSET_SIZE;
+    vmcf->identify = NGX_CONF_UNSET_UINT;
+    vmcf->user_sessions = NGX_CONF_UNSET_UINT;
 
     return vmcf;
 }

@@ -37,6 +37,10 @@ typedef struct {
     voice_token_keys_t                platform;   /* voice_platform_key */
     ngx_http_voice_peer_conf_t        peer;
     ngx_http_voice_directory_conf_t   directory;
+
+    ngx_uint_t                        identify;       /* in 5 s; 0: any */
+    ngx_uint_t                        identify_day;
+    ngx_uint_t                        user_sessions;  /* 0: any */
 } ngx_http_voice_main_conf_t;
 
 

@@ -540,11 +540,12 @@ ngx_http_voice_token_place(ngx_http_voice_api_t *api, voice_token_t *token,
 
 
 static void
-ngx_http_voice_token_refused(ngx_http_voice_api_t *api, const char *why)
+ngx_http_voice_token_refused(ngx_http_voice_api_t *api, uint64_t guild_id,
+    const char *why)
 {
     ngx_log_error(NGX_LOG_ERR, api->log, 0,
                   "voice token for guild %uL can't be made, it has no "
-                  "server: %s", api->guild_id, why);
+                  "server: %s", guild_id, why);
     ngx_http_voice_api_error(api, VOICE_REST_UNAVAILABLE);
 }
 
@@ -567,7 +568,7 @@ ngx_http_voice_token_waited(ngx_http_voice_wait_t *w, const char *why)
     }
 
     if (why != NULL) {
-        ngx_http_voice_token_refused(tw->api, why);
+        ngx_http_voice_token_refused(tw->api, tw->token.guild_id, why);
     } else {
         ngx_http_voice_token_place(tw->api, &tw->token, &place);
     }
@@ -607,9 +608,13 @@ ngx_http_voice_token_give(ngx_http_voice_api_t *api, voice_token_t *token)
 
     if (ngx_http_voice_wait_start(&tw->wait, token->guild_id, &why) != NGX_OK)
     {
-        ngx_http_voice_token_refused(api, why);
+        ngx_http_voice_token_refused(api, token->guild_id, why);
         return;
     }
+
+    /* a worker that quits answers first; nobody asks again by himself */
+
+    tw->wait.timer.cancelable = 0;
 
     cln->handler = ngx_http_voice_token_cleanup;
     cln->data = tw;

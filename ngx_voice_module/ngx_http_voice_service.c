@@ -20,6 +20,12 @@
 #define NGX_HTTP_VOICE_API_RATE         50
 #define NGX_HTTP_VOICE_API_BURST        100
 
+/* Of one user in 5 seconds and in a day, section 12.1; and at a time. */
+#define NGX_HTTP_VOICE_IDENTIFY         1
+#define NGX_HTTP_VOICE_IDENTIFY_DAY     1000
+#define NGX_HTTP_VOICE_IDENTIFY_MAX     1000000
+#define NGX_HTTP_VOICE_USER_SESSIONS    32
+
 
 static char *ngx_http_voice_service_url(ngx_conf_t *cf, void *post,
     void *data);
@@ -78,6 +84,85 @@ ngx_http_voice_service_api(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
     clcf->handler = ngx_http_voice_api_handler;
+
+    return NGX_CONF_OK;
+}
+
+
+char *
+ngx_http_voice_service_identify(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_voice_main_conf_t  *vmcf = conf;
+
+    ngx_int_t   day, n;
+    ngx_str_t  *value;
+
+    if (vmcf->identify != NGX_CONF_UNSET_UINT) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    if (cf->args->nelts == 2 && ngx_strcmp(value[1].data, "off") == 0) {
+        vmcf->identify = 0;
+        return NGX_CONF_OK;
+    }
+
+    n = ngx_atoi(value[1].data, value[1].len);
+    day = (cf->args->nelts == 3) ? ngx_atoi(value[2].data, value[2].len)
+                                 : NGX_HTTP_VOICE_IDENTIFY_DAY;
+
+    if (n < 1 || n > NGX_HTTP_VOICE_IDENTIFY_MAX || day < 1
+        || day > NGX_HTTP_VOICE_IDENTIFY_MAX)
+    {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"%V\" \"%V%s%s\", expected off, or a number in "
+                           "5 seconds and then one in a day, each from 1 to "
+                           "%d", &cmd->name, &value[1],
+                           cf->args->nelts == 3 ? " " : "",
+                           cf->args->nelts == 3 ? value[2].data
+                                                : (u_char *) "",
+                           NGX_HTTP_VOICE_IDENTIFY_MAX);
+        return NGX_CONF_ERROR;
+    }
+
+    vmcf->identify = n;
+    vmcf->identify_day = day;
+
+    return NGX_CONF_OK;
+}
+
+
+char *
+ngx_http_voice_service_sessions(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_voice_main_conf_t  *vmcf = conf;
+
+    ngx_int_t   n;
+    ngx_str_t  *value;
+
+    if (vmcf->user_sessions != NGX_CONF_UNSET_UINT) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    if (ngx_strcmp(value[1].data, "off") == 0) {
+        vmcf->user_sessions = 0;
+        return NGX_CONF_OK;
+    }
+
+    n = ngx_atoi(value[1].data, value[1].len);
+
+    if (n < 1 || n > (ngx_int_t) VOICE_ZONE_SESSIONS_MAX) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"%V\" \"%V\", expected off, or a number from 1 "
+                           "to %ud", &cmd->name, &value[1],
+                           VOICE_ZONE_SESSIONS_MAX);
+        return NGX_CONF_ERROR;
+    }
+
+    vmcf->user_sessions = n;
 
     return NGX_CONF_OK;
 }
@@ -280,6 +365,13 @@ ngx_http_voice_service_init(ngx_conf_t *cf)
     *h = ngx_http_voice_gateway_handler;
 
     ngx_conf_init_size_value(vmcf->directory.memory, VOICE_STORE_SIZE);
+    ngx_conf_init_uint_value(vmcf->user_sessions,
+                             NGX_HTTP_VOICE_USER_SESSIONS);
+
+    if (vmcf->identify == NGX_CONF_UNSET_UINT) {
+        vmcf->identify = NGX_HTTP_VOICE_IDENTIFY;
+        vmcf->identify_day = NGX_HTTP_VOICE_IDENTIFY_DAY;
+    }
 
     return ngx_http_voice_directory_init(cf, &vmcf->directory);
 }
@@ -323,7 +415,7 @@ ngx_http_voice_service_init_process(ngx_cycle_t *cycle)
         != NGX_OK
         || ngx_http_voice_dispatch_init_process(cycle) != NGX_OK
         || ngx_http_voice_gateway_init_process(cycle) != NGX_OK
-        || ngx_http_voice_api_init_process(cycle) != NGX_OK)
+        || ngx_http_voice_stream_init_process(cycle) != NGX_OK)
     {
         return NGX_ERROR;
     }

@@ -19,6 +19,10 @@ char *ngx_http_voice_service_gateway(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 char *ngx_http_voice_service_api(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
+char *ngx_http_voice_service_identify(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_voice_service_sessions(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
 
 extern ngx_conf_post_t  ngx_http_voice_service_url_post;
 extern ngx_conf_post_t  ngx_http_voice_service_endpoint_post;

@@ -42,8 +42,10 @@ typedef struct {
     uint64_t              guild_id;      /* 0: all */
     voice_buf_t           text;          /* what is being sent */
     ngx_buf_t             buf;           /* of it */
+    time_t                expires;       /* of the token; 0: never */
     ngx_event_t           alive;
     unsigned              sending:1;     /* text isn't written yet */
+    unsigned              last:1;        /* and is the end */
     unsigned              speaking:1;    /* is wanted */
 } ngx_http_voice_stream_t;
 
@@ -279,6 +281,7 @@ ngx_http_voice_stream_write(ngx_http_voice_stream_t *st)
         st->buf.last = st->buf.pos + st->text.len;
         st->buf.memory = 1;
         st->buf.flush = 1;
+        st->buf.last_buf = st->last;
 
         out.buf = &st->buf;
         out.next = NULL;
@@ -322,7 +325,7 @@ ngx_http_voice_stream_run(ngx_http_voice_stream_t *st)
     ngx_int_t  rc;
 
     do {
-        if (!st->sending) {
+        if (!st->sending && !st->last) {
             ngx_http_voice_stream_fill(st);
             ngx_http_voice_stream_fill_spoke(st);
 
@@ -338,10 +341,10 @@ ngx_http_voice_stream_run(ngx_http_voice_stream_t *st)
 
         rc = ngx_http_voice_stream_write(st);
 
-    } while (rc == NGX_OK);
+    } while (rc == NGX_OK && !st->last);
 
-    if (rc == NGX_ERROR) {
-        ngx_http_finalize_request(st->request, NGX_ERROR);
+    if (rc != NGX_AGAIN) {
+        ngx_http_finalize_request(st->request, rc);
     }
 }
 
@@ -410,6 +413,45 @@ ngx_http_voice_stream_write_handler(ngx_http_request_t *r)
 
 
 static void
+ngx_http_voice_stream_timer(ngx_http_voice_stream_t *st)
+{
+    time_t      left;
+    ngx_msec_t  ms;
+
+    ms = NGX_HTTP_VOICE_STREAM_ALIVE;
+
+    if (st->expires != 0) {
+        left = ngx_max(st->expires - ngx_time(), 0);
+
+        if (left < NGX_HTTP_VOICE_STREAM_ALIVE / 1000) {
+            ms = (ngx_msec_t) left * 1000;
+        }
+    }
+
+    ngx_add_timer(&st->alive, ms);
+}
+
+
+/* Whoever doesn't read misses that it is the end, too. */
+
+static void
+ngx_http_voice_stream_expired(ngx_http_voice_stream_t *st)
+{
+    ngx_log_error(NGX_LOG_INFO, st->request->connection->log, 0,
+                  "voice events end, the token of the platform has expired");
+
+    if (st->sending) {
+        ngx_http_finalize_request(st->request, NGX_ERROR);
+        return;
+    }
+
+    st->last = 1;
+    voice_buf_puts(&st->text, "event: expired\ndata: {}\n\n");
+    ngx_http_voice_stream_run(st);
+}
+
+
+static void
 ngx_http_voice_stream_alive_handler(ngx_event_t *ev)
 {
     ngx_connection_t         *c;
@@ -425,7 +467,13 @@ ngx_http_voice_stream_alive_handler(ngx_event_t *ev)
         return;
     }
 
-    ngx_add_timer(ev, NGX_HTTP_VOICE_STREAM_ALIVE);
+    if (st->expires != 0 && st->expires <= ngx_time()) {
+        ngx_http_voice_stream_expired(st);
+        ngx_http_run_posted_requests(c);
+        return;
+    }
+
+    ngx_http_voice_stream_timer(st);
 
     if (!st->sending) {
         voice_buf_puts(&st->text, ": alive\n\n");
@@ -592,6 +640,7 @@ ngx_http_voice_stream_open(ngx_http_voice_api_t *api)
     st->next = voice_log_next(st->zone);
     st->spoke = voice_spoke_next(st->zone);
     st->speaking = speaking;
+    st->expires = (time_t) api->expires;
 
     voice_buf_growing(&st->text, NULL, 1024 * 1024);
     voice_buf_puts(&st->text, ": voice events\n\n");
@@ -620,7 +669,7 @@ ngx_http_voice_stream_open(ngx_http_voice_api_t *api)
     st->alive.handler = ngx_http_voice_stream_alive_handler;
     st->alive.data = st;
     st->alive.log = r->connection->log;
-    ngx_add_timer(&st->alive, NGX_HTTP_VOICE_STREAM_ALIVE);
+    ngx_http_voice_stream_timer(st);
 
     /* a client that goes is noticed; a worker that quits ends the stream */
 

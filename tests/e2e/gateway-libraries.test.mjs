@@ -51,7 +51,7 @@ let guest;
 
 before(async () => {
     nginx = await Nginx.start({ workers: 2, tcp: 'reuseport',
-        guilds: directory() });
+        guilds: directory(), identify: null });
 
     /* their voice goes directly, all else by their proxies */
     await nginx.reload({ ...nginx.options,

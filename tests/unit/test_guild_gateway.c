@@ -112,7 +112,7 @@ test_size(void **state)
     /* the indexes are half full there, and a quarter at worst */
 
     test_num("a zone twice as large", (b - a) / 16384,
-             one - 5 * 2 * sizeof(uint32_t));
+             one - 6 * 2 * sizeof(uint32_t));
 }
 
 
@@ -272,6 +272,118 @@ test_log_wrap_dispatches(void **state)
              VOICE_OK);
     test_num("missed the oldest", n, 1);
     test_num("missed the oldest", replay[0], 2);
+}
+
+
+/* A user's sessions are bounded: the one that was left first makes room. */
+
+static void
+test_limit(void **state)
+{
+    size_t                    n;
+    unsigned                  i;
+    guild_t                  *t = *state;
+    uint64_t                  replay[VOICE_GATEWAY_DISPATCHES];
+    voice_gateway_session_t   h[4], got;
+
+    for (i = 0; i < 4; i++) {
+        test_err("room", voice_gateway_session_limit(&t->z[0], 500, 4),
+                 VOICE_OK);
+        h[i] = make(t, i % 2, 500);
+        (void) make(t, 0, 600 + i);
+    }
+
+    test_err("all connected", voice_gateway_session_limit(&t->z[0], 500, 4),
+             VOICE_E_FULL);
+    test_err("another user", voice_gateway_session_limit(&t->z[0], 501, 4),
+             VOICE_OK);
+
+    for (i = 0; i < 60; i++) {
+        join(&t->z[0], &h[2], 100 + i, 500);
+    }
+
+    voice_gateway_session_detach(&t->z[0], &h[2], 20, 100);
+    voice_gateway_session_detach(&t->z[1], &h[1], 21, 100);
+
+    test_err("room for one", voice_gateway_session_limit(&t->z[1], 500, 4),
+             VOICE_OK);
+    test_err("the first that left is over", resume(t, 0, &h[2], 0, 30, &got,
+                                                   replay, &n),
+             VOICE_E_NOT_FOUND);
+    test_num("with its voice states",
+             voice_state_count(&t->z[0], 159, 20), 0);
+
+    (void) make(t, 1, 500);
+
+    test_err("room for one", voice_gateway_session_limit(&t->z[1], 500, 4),
+             VOICE_OK);
+    test_err("then the next", resume(t, 0, &h[1], 0, 30, &got, replay, &n),
+             VOICE_E_NOT_FOUND);
+
+    (void) make(t, 1, 500);
+
+    test_err("all connected", voice_gateway_session_limit(&t->z[0], 500, 4),
+             VOICE_E_FULL);
+}
+
+
+static void
+test_identify(void **state)
+{
+    unsigned                 i, forgotten;
+    guild_t                 *t = *state;
+    uint64_t                 user;
+    voice_rate_left_t        left;
+    voice_identify_limit_t   limit = { voice_rate_limit(1, 5000, 1),
+                                       voice_rate_limit(3, 86400000, 3) };
+
+    voice_identify_look(&t->z[0], 500, &limit, 1000, &left);
+    test_num("nothing yet", left.remaining, 3);
+    test_num("nothing yet", left.reset, 0);
+
+    for (i = 0; i < 3; i++) {
+        test_err("one", voice_identify_take(&t->z[i % 2], 500, &limit,
+                                            1000 + i * 5000, &left), VOICE_OK);
+        test_num("left", left.remaining, 2 - i);
+        test_err("too soon, whichever process",
+                 voice_identify_take(&t->z[(i + 1) % 2], 500, &limit,
+                                     5999 + i * 5000, &left), VOICE_AGAIN);
+        test_num("took none", left.remaining, 2 - i);
+        test_err("another user", voice_identify_take(&t->z[0], 501 + i,
+                                                     &limit, 1000, &left),
+                 VOICE_OK);
+    }
+
+    test_err("three a day", voice_identify_take(&t->z[0], 500, &limit, 30000,
+                                                &left), VOICE_AGAIN);
+    test_num("retry", left.retry, 28800000 - 29000);
+
+    voice_identify_look(&t->z[1], 500, &limit, 30000, &left);
+    test_num("look", left.remaining, 0);
+    test_num("look", left.reset, 86400000 - 29000);
+
+    test_err("then one more", voice_identify_take(&t->z[0], 500, &limit,
+                                                  1000 + 28800000, &left),
+             VOICE_OK);
+
+    /* of many those are kept that have used up most */
+
+    for (user = 1000; user < 1000 + 2 * VOICE_IDENTIFIES; user++) {
+        test_err("many", voice_identify_take(&t->z[0], user, &limit,
+                                             28900000, &left), VOICE_OK);
+    }
+
+    forgotten = 0;
+
+    for (user = 1000; user < 1000 + 2 * VOICE_IDENTIFIES; user++) {
+        voice_identify_look(&t->z[0], user, &limit, 28900000, &left);
+        forgotten += (left.remaining == 3);
+    }
+
+    assert_in_range(forgotten, 0, VOICE_IDENTIFIES / 100);
+
+    voice_identify_look(&t->z[0], 500, &limit, 28900000, &left);
+    test_num("kept", left.remaining, 0);
 }
 
 
@@ -817,6 +929,8 @@ main(void)
         test(test_log_read),
         test(test_log_wrap),
         test(test_log_wrap_dispatches),
+        test(test_limit),
+        test(test_identify),
         test(test_create),
         test(test_dispatched),
         test(test_resume_errors),

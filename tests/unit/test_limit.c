@@ -225,6 +225,82 @@ set_of_one_is_shared(void **state)
 }
 
 
+typedef struct {
+    uint64_t    at;
+    unsigned    asked;
+    unsigned    granted;
+    uint32_t    remaining;
+    uint64_t    reset;
+    uint64_t    retry;
+} rate_step_t;
+
+
+static const struct {
+    const char   *name;
+    uint32_t      n;
+    uint64_t      period;
+    uint32_t      burst;
+    rate_step_t   steps[5];
+} rates[] = {
+    { "one in five seconds", 1, 5000, 1,
+      { { NOW, 2, 1, 0, 5000, 5000 }, { NOW + 4999, 1, 0, 0, 1, 1 },
+        { NOW + 5000, 2, 1, 0, 5000, 5000 } } },
+    { "a burst, then by the rate", 50, 1000, 100,
+      { { NOW, 101, 100, 0, 2000, 20 }, { NOW + 19, 1, 0, 0, 1981, 1 },
+        { NOW + 20, 2, 1, 0, 2000, 20 },
+        { NOW + 1020, 40, 40, 10, 1800, 0 },
+        { NOW + 9999, 1, 1, 99, 20, 0 } } },
+    { "a thousand a day", 1000, 86400000, 1000,
+      { { NOW, 3, 3, 997, 259200, 0 },
+        { NOW + 86400, 1, 1, 997, 259200, 0 } } },
+    { "more than one in a microsecond", UINT32_MAX, 1000, 2,
+      { { NOW, 3, 2, 0, 1, 1 }, { NOW + 1, 3, 2, 0, 1, 1 } } },
+    { "a clock that went back", 1, 5000, 2,
+      { { NOW, 2, 2, 0, 10000, 5000 }, { 7, 1, 0, 0, 10000, 5000 } } }
+};
+
+
+static void
+rate_table(void **state)
+{
+    size_t               i, k;
+    unsigned             n, granted;
+    voice_rate_t         rate;
+    voice_rate_left_t    left, look;
+    voice_rate_limit_t   limit;
+    const rate_step_t   *s;
+
+    (void) state;
+
+    for (i = 0; i < test_n(rates); i++) {
+        atomic_init(&rate, 0);
+        limit = voice_rate_limit(rates[i].n, rates[i].period, rates[i].burst);
+
+        voice_rate_look(&rate, &limit, NOW, &left);
+        test_num(rates[i].name, left.remaining, rates[i].burst);
+        test_num(rates[i].name, left.reset, 0);
+
+        for (k = 0; k < 5 && rates[i].steps[k].asked != 0; k++) {
+            s = &rates[i].steps[k];
+            granted = 0;
+
+            for (n = 0; n < s->asked; n++) {
+                granted += voice_rate_take(&rate, &limit, s->at, &left);
+            }
+
+            test_num(rates[i].name, granted, s->granted);
+            test_num(rates[i].name, left.remaining, s->remaining);
+            test_num(rates[i].name, left.reset, s->reset);
+            test_num(rates[i].name, left.retry, s->retry);
+
+            voice_rate_look(&rate, &limit, s->at, &look);
+            test_num(rates[i].name, look.remaining, left.remaining);
+            test_num(rates[i].name, look.reset, left.reset);
+        }
+    }
+}
+
+
 int
 main(void)
 {
@@ -235,6 +311,7 @@ main(void)
         cmocka_unit_test(set_is_seeded),
         cmocka_unit_test(set_keeps_sources_apart),
         cmocka_unit_test(set_of_one_is_shared),
+        cmocka_unit_test(rate_table),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

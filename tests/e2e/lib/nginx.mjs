@@ -81,6 +81,8 @@ const loadModule = (path) => existsSync(path) ? `load_module ${path};\n` : '';
  * signal, relay, zone          what stands in the directives' places
  * guilds    the directory of guilds; then there are voice_gateway at /gateway
  *           and voice_api below /api/
+ * identify  voice_gateway_identify: by default so many that the same users may
+ *           log in again and again; null: as it is by default
  * connections                  worker_connections
  * env       more of the environment
  * daemon    started as init systems do it, so that SIGUSR2 is obeyed
@@ -186,7 +188,7 @@ export class Nginx {
 
     text({ workers = 1, modes, main = '', http = '', server = '', stream = '',
         tcp = '', signal = 'voice_signal;', relay, zone, guilds,
-        connections = 4096 } = {})
+        connections = 4096, identify = '1000 100000' } = {})
     {
         const { dir } = this;
         const root = process.getuid?.() === 0;
@@ -216,6 +218,7 @@ http {
     ${modes ? `voice_modes ${modes.join(' ')};` : ''}
     ${guilds ? `voice_guilds ${dir}/guilds.json;
     voice_platform_key ${dir}/platform.key;` : ''}
+    ${identify ? `voice_gateway_identify ${identify};` : ''}
     ${http}
     server {
         listen 127.0.0.1:${this.http} ${tcp};
