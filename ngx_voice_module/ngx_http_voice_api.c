@@ -49,6 +49,9 @@ static const ngx_http_voice_route_t  ngx_http_voice_api_routes[] = {
     { NGX_HTTP_GET, "guilds/{g}", NGX_HTTP_VOICE_API_USER, 0,
       ngx_http_voice_api_guild_get },
 
+    { NGX_HTTP_PATCH, "guilds/{g}", NGX_HTTP_VOICE_API_USER, 1,
+      ngx_http_voice_api_guild_patch },
+
     { NGX_HTTP_GET, "guilds/{g}/channels", NGX_HTTP_VOICE_API_USER, 0,
       ngx_http_voice_api_channels },
 
@@ -78,6 +81,9 @@ static const ngx_http_voice_route_t  ngx_http_voice_api_routes[] = {
 
     { NGX_HTTP_GET, "channels/{c}", NGX_HTTP_VOICE_API_USER, 0,
       ngx_http_voice_api_channel },
+
+    { NGX_HTTP_PATCH, "channels/{c}", NGX_HTTP_VOICE_API_USER, 1,
+      ngx_http_voice_api_channel_patch },
 
     { 0, NULL, NGX_HTTP_VOICE_API_ANYBODY, 0, NULL }
 };

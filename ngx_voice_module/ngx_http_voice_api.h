@@ -122,13 +122,21 @@ void ngx_http_voice_api_roles(ngx_http_voice_api_t *api);
 void ngx_http_voice_api_channel(ngx_http_voice_api_t *api);
 void ngx_http_voice_api_members(ngx_http_voice_api_t *api);
 void ngx_http_voice_api_member(ngx_http_voice_api_t *api);
-void ngx_http_voice_api_regions(ngx_http_voice_api_t *api);
 void ngx_http_voice_api_state(ngx_http_voice_api_t *api);
 
 ngx_uint_t ngx_http_voice_api_is_member(ngx_http_voice_api_t *api,
     uint64_t user_id);
 void ngx_http_voice_api_member_shape(ngx_http_voice_api_t *api,
     uint64_t user_id);
+
+/* ngx_http_voice_api_region.c */
+void ngx_http_voice_api_regions(ngx_http_voice_api_t *api);
+void ngx_http_voice_api_guild_patch(ngx_http_voice_api_t *api);
+void ngx_http_voice_api_channel_patch(ngx_http_voice_api_t *api);
+
+/* A node of it takes guilds; "": any */
+ngx_int_t ngx_http_voice_api_region_live(ngx_http_voice_api_t *api,
+    const char *region);
 
 /* ngx_http_voice_api_member.c */
 void ngx_http_voice_api_member_patch(ngx_http_voice_api_t *api);
@@ -138,6 +146,14 @@ void ngx_http_voice_api_state_self(ngx_http_voice_api_t *api);
 void ngx_http_voice_api_state_patch(ngx_http_voice_api_t *api);
 
 /* ngx_http_voice_platform.c */
+
+/*
+ * Replaces a guild, and moves it where its region is another one.  NGX_OK:
+ * done; NGX_DECLINED: somebody else came before; else the request is answered.
+ */
+ngx_int_t ngx_http_voice_platform_put(ngx_http_voice_api_t *api,
+    const voice_dir_guild_t *guild, uint64_t before);
+
 void ngx_http_voice_platform_guild_get(ngx_http_voice_api_t *api);
 void ngx_http_voice_platform_guild_put(ngx_http_voice_api_t *api);
 void ngx_http_voice_platform_guild_patch(ngx_http_voice_api_t *api);

@@ -323,26 +323,6 @@ ngx_http_voice_api_is_member(ngx_http_voice_api_t *api, uint64_t user_id)
 
 
 void
-ngx_http_voice_api_regions(ngx_http_voice_api_t *api)
-{
-    voice_shape_region_t  region;
-
-    if (api->guild_id != 0 && ngx_http_voice_api_guild(api) != NGX_OK) {
-        return;
-    }
-
-    ngx_memzero(&region, sizeof(voice_shape_region_t));
-
-    region.id = (char *) api->conf->region.data;
-    region.name = region.id;
-    region.optimal = true;
-
-    voice_shape_regions(&api->reply, &region, 1);
-    ngx_http_voice_api_reply(api, NGX_HTTP_OK);
-}
-
-
-void
 ngx_http_voice_api_state(ngx_http_voice_api_t *api)
 {
     voice_state_info_t          info;

@@ -109,12 +109,7 @@ ngx_http_voice_platform_check(ngx_http_voice_api_t *api, voice_err_t err,
 }
 
 
-/*
- * NGX_OK: done; NGX_DECLINED: somebody else came before; else the request is
- * answered.
- */
-
-static ngx_int_t
+ngx_int_t
 ngx_http_voice_platform_put(ngx_http_voice_api_t *api,
     const voice_dir_guild_t *guild, uint64_t before)
 {
@@ -207,6 +202,30 @@ done:
 }
 
 
+/* Not to where nobody could serve it.  NGX_OK, or the request is answered. */
+
+static ngx_int_t
+ngx_http_voice_platform_moves(ngx_http_voice_api_t *api,
+    const voice_dir_guild_t *base, const voice_dir_guild_t *guild)
+{
+    const char  *region;
+
+    region = ngx_http_voice_cluster_region(guild);
+
+    if (ngx_voice_cluster() == NULL
+        || ngx_strcmp(region, ngx_http_voice_cluster_region(base)) == 0
+        || ngx_http_voice_api_region_live(api, region) == NGX_OK)
+    {
+        return NGX_OK;
+    }
+
+    ngx_http_voice_api_field(api, "/region", "a region that has a node is "
+                             "expected, see GET /voice/regions");
+
+    return NGX_DECLINED;
+}
+
+
 /* As ngx_http_voice_platform_put(). */
 
 static ngx_int_t
@@ -236,7 +255,9 @@ ngx_http_voice_platform_patch(ngx_http_voice_api_t *api)
 
     rc = NGX_ABORT;
 
-    if (ngx_http_voice_platform_check(api, err, guild, &error) == NGX_OK) {
+    if (ngx_http_voice_platform_check(api, err, guild, &error) == NGX_OK
+        && ngx_http_voice_platform_moves(api, base, guild) == NGX_OK)
+    {
         rc = ngx_http_voice_platform_put(api, guild, before);
     }
 

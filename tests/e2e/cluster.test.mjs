@@ -452,11 +452,47 @@ describe('failure and moves', () => {
             await member.identify();
 
             const start = now();
-            const region = (name) => rest(a.nginx, 'PATCH',
-                `/api/v1/guilds/${GUILD}`, { token: fleet.platformToken(),
-                    body: { region: name } });
+            const patch = (path, body, token = fleet.userToken(USER.owner)) =>
+                rest(a.nginx, 'PATCH', path, { token, body });
+            const region = (name) => patch(`channels/${CHANNEL.lounge}`,
+                { rtc_region: name });
 
-            assert.equal((await region('far')).status, 200);
+            const { body: regions } = await rest(a.nginx, 'GET',
+                'voice/regions', { token: fleet.userToken(USER.member) });
+
+            assert.deepEqual(regions.map((r) => [r.id, r.optimal]).sort(),
+                [['far', false], ['main', true]]);
+
+            /* what is not there, and who may not */
+            for (const [r, field] of [
+                [await region('nowhere'), 'rtc_region'],
+                [await region(5), 'rtc_region'],
+                [await patch(`channels/${CHANNEL.lounge}`, {}), 'rtc_region'],
+                [await patch(`guilds/${GUILD}`, { region: 'x'.repeat(99) }),
+                    'region'],
+                [await patch(`/api/v1/guilds/${GUILD}`, { region: 'nowhere' },
+                    fleet.platformToken()), 'region']
+            ]) {
+                assert.equal(r.status, 400);
+                assert.equal(r.body.code, 50035);
+                assert.match(r.body.errors[field]._errors[0].message,
+                    /is expected/);
+            }
+            for (const path of [`channels/${CHANNEL.lounge}`,
+                `guilds/${GUILD}`])
+            {
+                const r = await patch(path, { region: 'far',
+                    rtc_region: 'far' }, fleet.userToken(USER.member));
+
+                assert.deepEqual([r.status, r.body.code], [403, 50013]);
+            }
+            assert.equal((await patch(`channels/${CHANNEL.text}`,
+                { rtc_region: 'far' })).status, 400);
+
+            const { status, body } = await region('far');
+
+            assert.equal(status, 200);
+            assert.equal(body.rtc_region, 'far');
             await until('both at the far server', () => [one, two].every(
                 (m) => m.at.name === 'far'), 20000);
             await until('voice there', () => [one, two].every((m) =>
@@ -471,7 +507,7 @@ describe('failure and moves', () => {
             assert.ok(now() - start > 9000, 'it went on for a while');
             member.destroy();
             await stays.close();
-            assert.equal((await region('main')).status, 200);
+            assert.equal((await region(null)).status, 200);
             await until('both back', () => [one, two].every((m) =>
                 m.at.name !== 'far'), 20000);
             await leave(one, two);
