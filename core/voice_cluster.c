@@ -254,16 +254,44 @@ voice_cluster_find(const voice_cluster_t *c, uint64_t guild,
 }
 
 
+/* Both of one node: its slot may be another one's by the time of the load. */
+
+static voice_err_t
+voice_cluster_node_copy(const voice_cluster_node_t *node,
+    voice_node_info_t *info, voice_node_load_t *load)
+{
+    unsigned  i;
+    uint32_t  version;
+
+    for (i = 0; i < VOICE_CLUSTER_READ_TRIES; i++) {
+        version = atomic_load_explicit(&node->info_version,
+                                       memory_order_acquire);
+
+        if (voice_twin_read(&node->info_version, node->info, sizeof(*info),
+                            info)
+            && (load == NULL
+                || voice_twin_read(&node->load_version, node->load,
+                                   sizeof(*load), load))
+            && atomic_load(&node->info_version) == version)
+        {
+            return VOICE_OK;
+        }
+    }
+
+    return VOICE_AGAIN;
+}
+
+
 static voice_err_t
 voice_cluster_node_read(const voice_cluster_t *c, uint32_t slot,
     voice_node_info_t *info, voice_node_load_t *load)
 {
-    voice_cluster_node_t  *node = &c->header->node[slot];
+    voice_err_t  err;
 
-    if (!voice_twin_read(&node->info_version, node->info, sizeof(*info),
-                         info))
-    {
-        return VOICE_AGAIN;
+    err = voice_cluster_node_copy(&c->header->node[slot], info, load);
+
+    if (err != VOICE_OK) {
+        return err;
     }
 
     if (info->name[0] == '\0') {
@@ -277,13 +305,6 @@ voice_cluster_node_read(const voice_cluster_t *c, uint32_t slot,
     info->boot[VOICE_CLUSTER_BOOT_MAX] = '\0';
     info->endpoint[VOICE_CLUSTER_ENDPOINT_MAX] = '\0';
     info->peer[VOICE_CLUSTER_URL_MAX] = '\0';
-
-    if (load != NULL
-        && !voice_twin_read(&node->load_version, node->load, sizeof(*load),
-                            load))
-    {
-        return VOICE_AGAIN;
-    }
 
     return VOICE_OK;
 }

@@ -8,6 +8,7 @@
 #include "cluster_memory.h"
 #include "step.h"
 
+#include <stdlib.h>
 #include <time.h>
 
 
@@ -58,15 +59,29 @@ crash_prepare(voice_cluster_t *c, voice_id_t id[NODES])
         cluster_assign(&w, guild, id[guild % NODES], guild);
     }
 
+    cluster_node(&w, "left", VOICE_NODE_UP);
+
     voice_cluster_close(&w);
 }
 
 
-/* Guild 7 moves, 8 goes, 50 comes; 9 is not touched. */
+/*
+ * Guild 7 moves, 8 goes, 50 comes; 9 is not touched.  A node leaves, another
+ * one gets its slot.
+ */
 
 static void
 crash_operation(voice_cluster_writer_t *w, const voice_id_t id[NODES])
 {
+    voice_id_t         left;
+    voice_node_info_t  info;
+
+    if (voice_cluster_node_named(&w->c, "left", &left, &info) == VOICE_OK) {
+        voice_cluster_node_remove(w, left);
+    }
+
+    cluster_node(w, "next", VOICE_NODE_UP);
+
     cluster_assign(w, 7, id[102 % NODES], 102);
     voice_cluster_unassign(w, 8);
     cluster_assign(w, 50, id[103 % NODES], 103);
@@ -81,6 +96,16 @@ crash_look(const voice_cluster_t *c, const voice_id_t id[NODES],
     voice_err_t         err;
     voice_node_info_t   info;
     voice_assignment_t  a;
+
+    /* whoever knows the one that left never sees the other one by its id */
+
+    err = voice_cluster_node(c, voice_id_make(1, NODES), &info, NULL);
+
+    if (err == VOICE_OK ? strcmp(info.name, "left") != 0
+                        : err != VOICE_E_STALE)
+    {
+        fail_msg("node \"%s\" after %u instructions", info.name, step);
+    }
 
     test_err("guild 9", voice_cluster_find(c, 9, &a), VOICE_OK);
     assert_true(a.revision == 9 && a.node == id[1]);
@@ -271,6 +296,63 @@ test_killed_worker(void **state)
 }
 
 
+/*
+ * The slot behind the others is one node's after the other; name and load say
+ * which, and a load that is there was given to that one.
+ */
+
+static void
+crash_churn(voice_cluster_writer_t *w, uint64_t random)
+{
+    char               name[16];
+    uint32_t           number;
+    voice_id_t         id;
+    voice_node_load_t  load;
+
+    number = 1 + random % 1000;
+    snprintf(name, sizeof(name), "x%u", number);
+    id = cluster_node(w, name, VOICE_NODE_UP);
+
+    memset(&load, 0, sizeof(load));
+    load.participants = number;
+    (void) voice_cluster_load_set(w, id, &load);
+
+    voice_cluster_node_remove(w, id);
+}
+
+
+static bool
+crash_churned(const voice_cluster_t *c)
+{
+    voice_id_t         id;
+    voice_err_t        err;
+    voice_node_info_t  info, again;
+    voice_node_load_t  load;
+
+    for (uint32_t slot = NODES; /* void */ ; ) {
+        err = voice_cluster_node_next(c, &slot, &id, &info, &load);
+
+        if (err != VOICE_OK) {
+            return true;
+        }
+
+        if (load.participants != 0
+            && load.participants != (uint32_t) atoi(info.name + 1))
+        {
+            return false;
+        }
+
+        /* an id is of one node for ever */
+
+        if (voice_cluster_node(c, id, &again, NULL) == VOICE_OK
+            && strcmp(again.name, info.name) != 0)
+        {
+            return false;
+        }
+    }
+}
+
+
 static void
 crash_write(const voice_cluster_t *c, const voice_id_t id[NODES],
     uint64_t random)
@@ -292,6 +374,10 @@ crash_write(const voice_cluster_t *c, const voice_id_t id[NODES],
 
         } else {
             (void) cluster_assign(&w, guild, id[revision % NODES], revision);
+        }
+
+        if (random >> 60 == 0) {
+            crash_churn(&w, random >> 30);
         }
     }
 }
@@ -315,6 +401,10 @@ crash_read(const voice_cluster_t *c)
 
         if (err == VOICE_OK && crash_torn(&a, guild) != NULL) {
             _exit(4);
+        }
+
+        if (guild == 1 && !crash_churned(c)) {
+            _exit(5);
         }
 
         atomic_fetch_add(&c->header->relay.sessions, 1);
