@@ -55,26 +55,32 @@ typedef struct {
     bool        lost;                  /* and not back yet */
     bool        ended;                 /* it was given back */
 
+    uint64_t    cluster;               /* etcd's, of the last list */
     uint64_t    list_revision;
     uint64_t    next_list;
     uint64_t    next_verify;
     bool        listed;
     bool        listing;
+    bool        list_anew;             /* not the etcd that we knew */
     unsigned    pages;
-    char        list_from[AGENT_KEY_MAX];
+    unsigned    page;                  /* keys in one of them, at most */
+    char       *list_from;
     unsigned    list_failures;
 
     uint64_t    next_watch;
+    uint64_t    watched;               /* ms, when it was confirmed */
     unsigned    watch_failures;
     bool        watching;              /* asked for */
     bool        created;               /* confirmed */
 
     uint64_t    next_load;
+    uint64_t    load_known;            /* revision when it was sent */
     uint64_t    load_put;              /* ms, of the one that has to come back;
                                           0: it has */
     uint64_t    drain_next;
     uint64_t    ending;                /* ms, since when; 0: not */
     bool        load_busy;
+    bool        load_awaited;          /* it is the one of load_put */
     bool        drain_busy;
     bool        drain_open;            /* it has been up, without a drain */
     bool        drain_waits;           /* the log knows */
@@ -114,7 +120,8 @@ typedef struct {
     agent_relay_t     relay;
     agent_alarm_t     alarm;
     agent_join_t     *joins;
-    unsigned          moves;           /* transactions under way */
+    unsigned          moves;           /* transactions under way, of each */
+    unsigned          empties;
     uint64_t          now;             /* of this turn, see agent_now() */
     uint64_t          next_requests;
     uint64_t          next_empty;
@@ -159,6 +166,12 @@ void agent_session_lost(agent_t *a, const char *why);
 /* The answer to a call of that time is about a lease that we had before. */
 bool agent_session_former(const agent_t *a, uint64_t sent);
 
+/* By the endpoints and certificates that are configured now. */
+void agent_watch_restart(agent_t *a);
+
+/* etcd's data are others than we know: all is listed again, at once. */
+void agent_watch_relist(agent_t *a, const char *why);
+
 /* Our n/ has to say something else. */
 void agent_session_publish(agent_t *a);
 void agent_session_end(agent_t *a);
@@ -169,6 +182,9 @@ char *agent_session_value(agent_t *a, const char *state);
 
 void agent_relay_tick(agent_t *a);
 void agent_relay_load(agent_t *a, voice_node_load_t *load);
+
+/* Counters begin anew: with another cluster zone. */
+void agent_relay_rezone(agent_t *a);
 
 /* "up", "drain", "drained" or "down" */
 const char *agent_relay_state(const agent_t *a);
@@ -181,6 +197,9 @@ void agent_alarm_report(agent_t *a);
 /* Takes what workers asked for; goes on with what is under way. */
 void agent_join_tick(agent_t *a);
 void agent_join_free(agent_t *a);
+
+/* The cluster zone goes: who waits in it gets no answer. */
+void agent_join_unzone(agent_t *a);
 
 /* The guild is ours by what its sessions say: assign it, if it is nobody's. */
 void agent_join_claim(agent_t *a, uint64_t guild);

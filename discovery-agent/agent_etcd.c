@@ -270,6 +270,7 @@ agent_call_start(agent_call_t *call)
     call->sent = agent_now();
     call->endpoint = agent_etcd_choose(e, call->sent);
     call->len = 0;
+    call->seen = 0;
 
     if (!agent_call_headers(call)) {
         return false;
@@ -483,7 +484,7 @@ agent_call_result(agent_call_t *call, CURLcode rc, json_t **answer)
                  e->conf->etcd[call->endpoint],
                  call->overflow ? "answer too large"
                                 : curl_easy_strerror(rc));
-        return AGENT_ETCD_TRANSPORT;
+        return call->overflow ? AGENT_ETCD_TOO_LARGE : AGENT_ETCD_TRANSPORT;
     }
 
     *answer = json_loadb(call->text ? call->text : "", call->len,
@@ -566,11 +567,38 @@ agent_watch_done(agent_call_t *call, CURLcode rc)
         return;
     }
 
-    agent_etcd_blame(e, call->endpoint, call->sent);
+    if (call->overflow) {
+        code = AGENT_ETCD_TOO_LARGE;
+
+    } else {
+        agent_etcd_blame(e, call->endpoint, call->sent);
+    }
 
     e->watch = NULL;
-    call->line(call->data, NULL, 0, reason);
+    call->line(call->data, NULL, 0, code, reason);
     agent_call_free(call);
+}
+
+
+/* What is behind the lines that were taken stays, in no more than it needs. */
+
+static void
+agent_watch_rest(agent_call_t *call, const char *start)
+{
+    char  *text;
+
+    call->len -= (size_t) (start - call->text);
+    memmove(call->text, start, call->len);
+    call->seen = call->len;
+
+    if (call->size > AGENT_ETCD_BUFFER && call->len < AGENT_ETCD_BUFFER) {
+        text = realloc(call->text, AGENT_ETCD_BUFFER);
+
+        if (text != NULL) {
+            call->text = text;
+            call->size = AGENT_ETCD_BUFFER;
+        }
+    }
 }
 
 
@@ -579,30 +607,30 @@ agent_watch_done(agent_call_t *call, CURLcode rc)
 static void
 agent_watch_lines(agent_etcd_t *e)
 {
-    char          *start, *end, *nl;
+    char          *start, *from, *end, *nl;
     agent_call_t  *call = e->watch;
 
-    if (call == NULL || call->len == 0) {
+    if (call == NULL || call->len == call->seen) {
         return;
     }
 
     start = call->text;
-    end = call->text + call->len;
+    from = start + call->seen;
+    end = start + call->len;
 
-    while ((nl = memchr(start, '\n', (size_t) (end - start))) != NULL) {
-        call->line(call->data, start, (size_t) (nl - start), NULL);
+    while ((nl = memchr(from, '\n', (size_t) (end - from))) != NULL) {
+        call->line(call->data, start, (size_t) (nl - start), AGENT_ETCD_OK,
+                   NULL);
 
         if (e->watch != call) {
             return;
         }
 
         start = nl + 1;
+        from = start;
     }
 
-    if (start != call->text) {
-        call->len = (size_t) (end - start);
-        memmove(call->text, start, call->len);
-    }
+    agent_watch_rest(call, start);
 }
 
 

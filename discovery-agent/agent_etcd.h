@@ -29,9 +29,12 @@ typedef struct agent_etcd_s  agent_etcd_t;
 typedef void (*agent_answer_pt)(void *data, int code, const json_t *answer,
     uint64_t sent);
 
-/* A line of the watch; NULL: it has ended, for the reason given. */
+/*
+ * A line of the watch; NULL: it has ended, for the reason given, code is
+ * AGENT_ETCD_TOO_LARGE if one of its lines was.
+ */
 typedef void (*agent_line_pt)(void *data, const char *line, size_t len,
-    const char *reason);
+    int code, const char *reason);
 
 
 /* NULL: no memory.  conf must outlive it. */

@@ -74,7 +74,8 @@ agent_etcd_token_handler(void *data, int code, const json_t *answer,
 
         if (call == e->watch) {
             e->watch = NULL;
-            call->line(call->data, NULL, 0, "not authenticated");
+            call->line(call->data, NULL, 0, AGENT_ETCD_UNAUTHENTICATED,
+                       "not authenticated");
 
         } else {
             call->handler(call->data, code == AGENT_ETCD_OK

@@ -151,6 +151,13 @@ agent_answer_revision(const json_t *answer)
 }
 
 
+uint64_t
+agent_answer_cluster(const json_t *answer)
+{
+    return agent_number(json_object_get(answer, "header"), "cluster_id");
+}
+
+
 static bool
 agent_kv_read(const json_t *object, agent_kv_t *kv)
 {
@@ -231,15 +238,19 @@ agent_watch_events(const json_t *events, agent_watch_line_t *line,
 {
     bool           deleted;
     size_t         i;
+    uint64_t       revision;
     const char    *type;
-    const json_t  *event;
+    const json_t  *event, *kv;
 
     json_array_foreach((json_t *) events, i, event) {
         type = json_string_value(json_object_get(event, "type"));
         deleted = type != NULL && strcmp(type, "DELETE") == 0;
 
-        line->events += agent_kv_call(json_object_get(event, "kv"), deleted,
-                                      handler, data);
+        kv = json_object_get(event, "kv");
+        revision = agent_number(kv, "mod_revision");
+
+        line->last = revision > line->last ? revision : line->last;
+        line->events += agent_kv_call(kv, deleted, handler, data);
     }
 }
 
@@ -271,7 +282,9 @@ agent_watch_parse(const char *text, size_t len, agent_watch_line_t *line,
     }
 
     line->revision = agent_answer_revision(result);
+    line->cluster = agent_answer_cluster(result);
     line->compacted = agent_number(result, "compact_revision");
+    line->fragment = json_is_true(json_object_get(result, "fragment"));
     line->created = json_is_true(json_object_get(result, "created"));
     line->canceled = json_is_true(json_object_get(result, "canceled"));
 

@@ -33,6 +33,7 @@ enum {
     AGENT_ETCD_UNAVAILABLE = 14,       /* no leader */
     AGENT_ETCD_UNAUTHENTICATED = 16,
     AGENT_ETCD_TRANSPORT = 100,        /* no answer, or none of etcd */
+    AGENT_ETCD_TOO_LARGE               /* more than we are ready to take */
 };
 
 
@@ -51,10 +52,14 @@ typedef struct {
 /* What a line of a watch holds. */
 typedef struct {
     uint64_t    revision;              /* of the header */
+    uint64_t    cluster;               /* of it as well; 0: not there */
+    uint64_t    last;                  /* mod revision of the last event */
     uint64_t    compacted;             /* canceled: first revision there is */
     int64_t     watch;
     bool        created;
     bool        canceled;
+    bool        fragment;              /* of the last event's revision there
+                                          may be more */
     int         error;                 /* the stream is over; 0: not */
     size_t      events;
     char        reason[128];           /* of canceled or error */
@@ -77,8 +82,9 @@ uint64_t agent_number(const json_t *object, const char *key);
  */
 int agent_answer_error(const json_t *answer, char *text, size_t size);
 
-/* revision of the header; 0: none */
+/* revision and cluster of the header; 0: none */
 uint64_t agent_answer_revision(const json_t *answer);
+uint64_t agent_answer_cluster(const json_t *answer);
 
 /* Each of a list of kvs; gives how many were there and well-formed. */
 size_t agent_kvs_each(const json_t *kvs, agent_kv_pt handler, void *data);

@@ -12,7 +12,8 @@
 #include "agent_etcd.h"
 
 
-#define AGENT_ETCD_ANSWER_MAX    (64u << 20)
+#define AGENT_ETCD_ANSWER_MAX    (16u << 20)
+#define AGENT_ETCD_BUFFER        (256u << 10)   /* kept for the next line */
 #define AGENT_ETCD_CONNECT       1000       /* ms */
 #define AGENT_ETCD_TOKEN_MAX     4096
 
@@ -27,6 +28,7 @@ struct agent_call_s {
     char               *body;
     char               *text;          /* what came so far */
     size_t              len;
+    size_t              seen;          /* of it holds no end of a line */
     size_t              size;
     size_t              max;
     struct curl_slist  *headers;

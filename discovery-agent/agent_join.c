@@ -134,7 +134,8 @@ agent_join_handler(void *data, int code, const json_t *answer, uint64_t sent)
     (void) sent;
 
     j->busy = false;
-    j->node->inflight -= (j->node->inflight != 0);
+    j->node->inflight--;
+    j->node->held--;
 
     if (code != AGENT_ETCD_OK) {
         j->failed = true;
@@ -207,6 +208,7 @@ agent_join_send(agent_join_t *j, agent_node_t *node, uint64_t was)
 
     if (j->busy) {
         node->inflight++;
+        node->held++;
     }
 }
 
@@ -312,6 +314,7 @@ agent_join_check_handler(void *data, int code, const json_t *answer,
     (void) sent;
 
     j->busy = false;
+    j->node->held--;
 
     if (code == AGENT_ETCD_OK) {
         agent_kvs_each(agent_join_range(answer, 0), agent_join_kv, &guild);
@@ -359,6 +362,10 @@ agent_join_check(agent_join_t *j, agent_guild_t *guild)
                       agent_op("request_range", agent_range(node))),
             json_array()),
         agent_timeout(a), agent_join_check_handler, j);
+
+    if (j->busy) {
+        j->node->held++;
+    }
 }
 
 
@@ -504,6 +511,19 @@ agent_join_take(agent_t *a, const voice_cluster_request_t *rq,
     j->ticket[j->tickets++] = ticket;
     memcpy(j->region, rq->region, sizeof(j->region));
     memcpy(j->target, rq->node, sizeof(j->target));
+}
+
+
+/* A ticket of that zone may be somebody else's in the next one. */
+
+void
+agent_join_unzone(agent_t *a)
+{
+    agent_join_t  *j;
+
+    for (j = a->joins; j != NULL; j = j->next) {
+        j->tickets = 0;
+    }
 }
 
 

@@ -13,6 +13,16 @@
 #include <string.h>
 
 
+/* What is known is of a later time than what comes now. */
+
+static bool
+agent_known_newer(const agent_model_t *m, uint64_t known, uint64_t revision)
+{
+    return m->listing ? !m->list_anew && known > m->list_revision
+                      : known > revision;
+}
+
+
 static bool
 agent_put_node(agent_model_t *m, const char *name, const char *value,
     uint64_t revision, uint64_t now)
@@ -38,9 +48,7 @@ agent_put_node(agent_model_t *m, const char *name, const char *value,
         return true;
     }
 
-    /* an answer may be older than what the watch has told, see below */
-
-    if (revision < node->told_rev && !m->listing) {
+    if (agent_known_newer(m, node->told_rev, revision)) {
         return true;
     }
 
@@ -144,6 +152,7 @@ agent_put_order(agent_model_t *m, const char *name, const char *value,
     node->order = order;
     node->order_after = after;
     node->order_rev = revision;
+    node->order_seen = m->list;
     agent_node_flags(m, node, now);
 
     return true;
@@ -229,9 +238,9 @@ agent_put_guild(agent_model_t *m, const char *name, const char *value,
         return true;
     }
 
-    /* an old answer may come after a newer event, but a list is the truth */
-
-    if (guild->revision > revision && !guild->provisional && !m->listing) {
+    if (!guild->provisional
+        && agent_known_newer(m, guild->revision, revision))
+    {
         return true;
     }
 
@@ -292,6 +301,36 @@ agent_model_key(const agent_model_t *m, const char *key, const char **name)
 }
 
 
+/* A list that has a bad value for it does not say that it is gone. */
+
+static void
+agent_keep_known(agent_model_t *m, char kind, const char *name)
+{
+    uint64_t        id;
+    agent_node_t   *node;
+    agent_guild_t  *guild;
+
+    if (kind == 'a') {
+        guild = agent_value_id(name, &id) ? agent_model_guild(m, id) : NULL;
+
+        if (guild != NULL) {
+            guild->seen = m->list;
+        }
+
+        return;
+    }
+
+    node = agent_model_node(m, name);
+
+    if (node != NULL && kind == 'n') {
+        node->seen = m->list;
+
+    } else if (node != NULL && kind == 'q') {
+        node->order_seen = m->list;
+    }
+}
+
+
 bool
 agent_model_put(agent_model_t *m, const char *key, const char *value,
     uint64_t mod_revision, uint64_t now)
@@ -332,8 +371,23 @@ agent_model_put(agent_model_t *m, const char *key, const char *value,
     }
 
     m->bad_values++;
+    agent_keep_known(m, kind, name);
 
     return false;
+}
+
+
+bool
+agent_model_list_put(agent_model_t *m, const char *key, const char *value,
+    uint64_t mod_revision, uint64_t now)
+{
+    bool  ok;
+
+    m->listing = true;
+    ok = agent_model_put(m, key, value, mod_revision, now);
+    m->listing = false;
+
+    return ok;
 }
 
 
@@ -389,7 +443,9 @@ agent_model_delete(agent_model_t *m, const char *key, uint64_t revision,
     if (kind == 'a') {
         guild = agent_value_id(name, &id) ? agent_model_guild(m, id) : NULL;
 
-        if (guild != NULL && guild->node != NULL
+        /* a provisional one is there because etcd has none */
+
+        if (guild != NULL && guild->node != NULL && !guild->provisional
             && guild->revision <= revision)
         {
             guild->revision = revision;
@@ -421,23 +477,55 @@ agent_model_delete(agent_model_t *m, const char *key, uint64_t revision,
 
 
 void
-agent_model_list_begin(agent_model_t *m)
+agent_model_list_begin(agent_model_t *m, uint64_t revision, bool anew)
 {
-    agent_node_t  *node;
-
     m->list++;
-    m->listing = true;
+    m->list_revision = revision;
+    m->list_anew = anew || revision < m->revision;
+}
 
-    /* an order has no mark of its own: it is there again, or it is not */
 
-    for (node = m->nodes; node != NULL; node = node->next) {
-        node->order_rev = 0;
+/* Not in the list; true: and it would be, if it were still there. */
+
+static bool
+agent_list_missing(const agent_model_t *m, uint32_t seen, uint64_t revision)
+{
+    return seen != m->list && (m->list_anew || revision <= m->list_revision);
+}
+
+
+static size_t
+agent_list_end_node(agent_model_t *m, agent_node_t *node, uint64_t now)
+{
+    size_t  n;
+
+    n = 0;
+
+    if (agent_list_missing(m, node->seen, node->told_rev)) {
+        n += node->registered;
+        node->told_rev = m->list_revision;
+        agent_node_vanish(m, node, now);
     }
+
+    if (node->order != AGENT_ORDER_NONE
+        && agent_list_missing(m, node->order_seen, node->order_rev))
+    {
+        agent_order_end(m, node, now);
+        n++;
+    }
+
+    if (node->slot[0] != '\0' && node->slot_seen != m->list) {
+        node->slot[0] = '\0';
+        agent_node_flags(m, node, now);
+        n++;
+    }
+
+    return n;
 }
 
 
 size_t
-agent_model_list_end(agent_model_t *m, uint64_t revision, uint64_t now)
+agent_model_list_end(agent_model_t *m, uint64_t now)
 {
     size_t          i, n;
     agent_node_t   *node;
@@ -446,42 +534,23 @@ agent_model_list_end(agent_model_t *m, uint64_t revision, uint64_t now)
     n = 0;
 
     for (node = m->nodes; node != NULL; node = node->next) {
-
-        if (node->seen != m->list) {
-            node->told_rev = revision;
-        }
-
-        if (node->registered && node->seen != m->list) {
-            agent_node_vanish(m, node, now);
-            n++;
-        }
-
-        if (node->order != AGENT_ORDER_NONE && node->order_rev == 0) {
-            agent_order_end(m, node, now);
-            n++;
-        }
-
-        if (node->slot[0] != '\0' && node->slot_seen != m->list) {
-            node->slot[0] = '\0';
-            agent_node_flags(m, node, now);
-            n++;
-        }
+        n += agent_list_end_node(m, node, now);
     }
 
     for (i = 0; i < m->buckets; i++) {
         for (guild = m->hash[i]; guild != NULL; guild = guild->chain) {
 
             if (guild->node != NULL && !guild->provisional
-                && guild->seen != m->list)
+                && agent_list_missing(m, guild->seen, guild->revision))
             {
+                guild->revision = m->list_revision;
                 agent_guild_release(m, guild);
                 n++;
             }
         }
     }
 
-    m->listing = false;
-    m->revision = revision;
+    m->revision = m->list_revision;
 
     return n;
 }

@@ -54,6 +54,10 @@ agent_model_free(agent_model_t *m)
         free(node);
     }
 
+    while ((node = agent_model_gone(m)) != NULL) {
+        free(node);
+    }
+
     free(m->hash);
     m->hash = NULL;
 }
@@ -250,6 +254,93 @@ agent_model_self(agent_model_t *m)
 }
 
 
+static bool
+agent_node_needed(const agent_model_t *m, const agent_node_t *node)
+{
+    return node->registered || node->guilds != 0 || node->held != 0
+           || strcmp(node->info.name, m->self) == 0;
+}
+
+
+/* Off all lists but that of those who left. */
+
+static void
+agent_node_leave(agent_model_t *m, agent_node_t **link)
+{
+    agent_node_t  *node = *link, **p;
+
+    *link = node->next;
+    m->node_count--;
+
+    if (node->dirty) {
+        for (p = &m->dirty_nodes; *p != node; p = &(*p)->dirty_next) {
+            /* void */
+        }
+
+        *p = node->dirty_next;
+    }
+
+    node->next = m->gone;
+    m->gone = node;
+}
+
+
+void
+agent_model_reap(agent_model_t *m, uint64_t now)
+{
+    agent_node_t  *node, **link;
+
+    for (link = &m->nodes; (node = *link) != NULL; /* void */ ) {
+
+        if (agent_node_needed(m, node) || node->order != AGENT_ORDER_NONE
+            || node->slot[0] != '\0'
+            || now - node->vanished < AGENT_FORGET)
+        {
+            link = &node->next;
+            continue;
+        }
+
+        agent_node_leave(m, link);
+    }
+}
+
+
+agent_node_t *
+agent_model_gone(agent_model_t *m)
+{
+    agent_node_t  *node = m->gone;
+
+    if (node != NULL) {
+        m->gone = node->next;
+    }
+
+    return node;
+}
+
+
+/* There are as many as there may be: one that never was one makes room. */
+
+static bool
+agent_model_room(agent_model_t *m)
+{
+    agent_node_t  **link;
+
+    if (m->node_count < VOICE_CLUSTER_NODES) {
+        return true;
+    }
+
+    for (link = &m->nodes; *link != NULL; link = &(*link)->next) {
+
+        if ((*link)->info.boot[0] == '\0' && !agent_node_needed(m, *link)) {
+            agent_node_leave(m, link);
+            return true;
+        }
+    }
+
+    return false;
+}
+
+
 /* One that guilds are of, or that is registered. */
 
 agent_node_t *
@@ -263,7 +354,7 @@ agent_model_node_add(agent_model_t *m, const char *name, uint64_t now)
         return node;
     }
 
-    node = calloc(1, sizeof(agent_node_t));
+    node = agent_model_room(m) ? calloc(1, sizeof(agent_node_t)) : NULL;
 
     if (node == NULL) {
         return NULL;
@@ -274,8 +365,34 @@ agent_model_node_add(agent_model_t *m, const char *name, uint64_t now)
 
     node->next = m->nodes;
     m->nodes = node;
+    m->node_count++;
 
     return node;
+}
+
+
+bool
+agent_model_adopt(agent_model_t *m, const voice_node_info_t *info,
+    uint64_t now)
+{
+    agent_node_t  *node;
+
+    node = agent_name_valid(info->name)
+           ? agent_model_node_add(m, info->name, now) : NULL;
+
+    if (node == NULL) {
+        return false;
+    }
+
+    if (node->info.boot[0] == '\0') {
+        node->info = *info;
+        node->info.flags = 0;
+        agent_node_flags(m, node, now);
+    }
+
+    agent_node_touch(m, node);
+
+    return true;
 }
 
 

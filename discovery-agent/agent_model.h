@@ -42,6 +42,7 @@
 #define AGENT_HOLD_PERCENT     20      /* and more than so many: hold */
 #define AGENT_HOLD_MAX         30000
 #define AGENT_NEWS             2000    /* beyond the grace: "together" */
+#define AGENT_FORGET           600000  /* ms, nodes that nothing refers to */
 #define AGENT_SLOT_MAX         56      /* "drain/", a region, a number */
 
 
@@ -79,6 +80,8 @@ struct agent_node_s {
     bool                dirty;
     uint32_t            seen;        /* of the last list */
     uint32_t            slot_seen;
+    uint32_t            order_seen;
+    uint32_t            held;        /* by calls under way */
     uint32_t            said;        /* DOWN, DRAIN, DRAINED: of n/ itself */
     uint32_t            pending;     /* guilds assigned since its report */
     uint32_t            inflight;    /* that the caller is assigning now */
@@ -119,6 +122,8 @@ struct agent_model_s {
     bool                drain_now;   /* and time, whatever was ordered */
 
     agent_node_t       *nodes;
+    size_t              node_count;
+    agent_node_t       *gone;        /* that have left, see below */
     agent_guild_t     **hash;
     size_t              buckets;
     size_t              guilds;
@@ -127,7 +132,9 @@ struct agent_model_s {
 
     uint64_t            revision;    /* all up to it is known */
     uint32_t            list;        /* number of the list under way */
-    bool                listing;
+    uint64_t            list_revision;
+    bool                list_anew;   /* it may be of a former time */
+    bool                listing;     /* a key of it is being put */
     bool                holding;     /* too many vanished at once */
     uint64_t            hold_since;
     uint64_t            drained;     /* when the last guild of a drain moved */
@@ -165,13 +172,16 @@ void agent_model_delete(agent_model_t *m, const char *key, uint64_t revision,
     uint64_t now);
 
 /*
- * A full list: what comes between the two is put as above; what was known and
- * did not come is deleted at the end, as if it were told.  Gives the number
- * of those.
+ * A full list: its keys are put by agent_model_list_put(), page by page; what
+ * was known and did not come is deleted at the end, as if it were told.  Gives
+ * the number of those.  What is known of a later time than the list's stays,
+ * unless etcd's data are others than before: anew, or the revision has gone
+ * back.  A list that is never ended has done no harm.
  */
-void agent_model_list_begin(agent_model_t *m);
-size_t agent_model_list_end(agent_model_t *m, uint64_t revision,
-    uint64_t now);
+void agent_model_list_begin(agent_model_t *m, uint64_t revision, bool anew);
+bool agent_model_list_put(agent_model_t *m, const char *key,
+    const char *value, uint64_t mod_revision, uint64_t now);
+size_t agent_model_list_end(agent_model_t *m, uint64_t now);
 
 /* An assignment made without etcd. */
 void agent_model_provisional(agent_model_t *m, uint64_t guild,
@@ -227,6 +237,19 @@ agent_guild_t *agent_model_dirty_guild(agent_model_t *m);
 
 /* Everything counts as changed. */
 void agent_model_touch(agent_model_t *m);
+
+/* A node that is known to the cluster zone, by an agent before us. */
+bool agent_model_adopt(agent_model_t *m, const voice_node_info_t *info,
+    uint64_t now);
+
+/*
+ * Nodes that have been gone for AGENT_FORGET, with no guild, order, slot or
+ * call that refers to them, leave the model.  Each is given once, to be taken
+ * out of the cluster zone, after the guilds that have changed; the caller
+ * frees it.
+ */
+void agent_model_reap(agent_model_t *m, uint64_t now);
+agent_node_t *agent_model_gone(agent_model_t *m);
 
 /* Frees a guild that is not assigned any more and was taken as dirty. */
 void agent_model_forget(agent_model_t *m, agent_guild_t *guild);

@@ -150,8 +150,14 @@ agent_model_tick(agent_model_t *m, uint64_t now)
             total++;
 
         } else if (!node->dead) {
-            total++;
-            missing++;
+
+            /* a name that somebody wrote somewhere has not vanished */
+
+            if (node->info.boot[0] != '\0' || node->guilds != 0) {
+                total++;
+                missing++;
+            }
+
             due = due || now - node->vanished >= m->grace;
 
         } else if (now - node->vanished < m->grace + AGENT_NEWS) {
@@ -443,6 +449,9 @@ agent_model_plan(agent_model_t *m, uint64_t now, agent_move_t *move)
             move->to->inflight += (uint32_t) move->n;
         }
 
+        node->held++;
+        move->to->held++;
+
         return true;
     }
 
@@ -467,6 +476,9 @@ agent_model_moved(agent_model_t *m, agent_move_t *move)
     if (move->to != move->from) {
         move->to->inflight -= (uint32_t) move->n;
     }
+
+    move->from->held--;
+    move->to->held--;
 
     if (strcmp(move->from->info.name, m->self) == 0) {
         m->drain_busy = 0;

@@ -77,6 +77,19 @@ agent_relay_tick(agent_t *a)
 }
 
 
+/* Whether it is alive is not another matter because its counters are. */
+
+void
+agent_relay_rezone(agent_t *a)
+{
+    agent_relay_t  *r = &a->relay;
+
+    r->sampled = 0;
+    r->rx_rate = 0;
+    memset(r->cpu, 0, sizeof(r->cpu));
+}
+
+
 const char *
 agent_relay_state(const agent_t *a)
 {

@@ -389,8 +389,6 @@ agent_load_handler(void *data, int code, const json_t *answer, uint64_t sent)
     agent_t          *a = data;
     agent_session_t  *s = &a->session;
 
-    (void) answer;
-
     s->load_busy = false;
 
     if (agent_session_former(a, sent)) {
@@ -400,8 +398,20 @@ agent_load_handler(void *data, int code, const json_t *answer, uint64_t sent)
     if (code == AGENT_ETCD_NOT_FOUND) {
         agent_session_lost(a, "lease not found");
 
-    } else if (code != AGENT_ETCD_OK && s->load_put == sent) {
-        s->load_put = 0;               /* it can't come back */
+    } else if (code != AGENT_ETCD_OK) {
+
+        if (s->load_awaited) {
+            s->load_put = 0;           /* it can't come back */
+        }
+
+    } else if (agent_answer_revision(answer) < s->load_known) {
+
+        /* what was written last is of the highest revision there is */
+
+        agent_watch_relist(a, "its revision went back");
+
+    } else if (agent_answer_cluster(answer) != s->cluster) {
+        agent_watch_relist(a, "it is another cluster");
     }
 }
 
@@ -438,7 +448,10 @@ agent_session_load(agent_t *a)
                                    agent_timeout(a), agent_load_handler, a);
     free(value);
 
-    if (s->load_busy && s->load_put == 0) {
+    s->load_known = a->model.revision;
+    s->load_awaited = s->load_busy && s->load_put == 0;
+
+    if (s->load_awaited) {
         s->load_put = a->now;
     }
 }

@@ -9,7 +9,7 @@
 #include "agent.h"
 #include "agent_value.h"
 
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 
@@ -17,6 +17,7 @@
 #define AGENT_LIST_TIMEOUT   10000
 #define AGENT_VERIFY         300000      /* ms between full lists */
 #define AGENT_ECHO           1500        /* ms until our own load comes back */
+#define AGENT_WATCHED        5000        /* ms, of a watch that was good */
 #define AGENT_REFUSAL        1000        /* ms between lines of bad values */
 
 
@@ -34,6 +35,24 @@ agent_watch_self_deleted(agent_t *a, const agent_kv_t *kv)
         && kv->mod_revision > s->register_rev)
     {
         agent_session_lost(a, "its key was deleted");
+    }
+}
+
+
+/* By hand, or by a machine that takes itself for this one. */
+
+static void
+agent_watch_self_put(agent_t *a, const agent_kv_t *kv)
+{
+    char              key[AGENT_KEY_MAX];
+    agent_session_t  *s = &a->session;
+
+    agent_key(a, key, 'n', a->conf.node);
+
+    if (s->register_rev != 0 && kv->lease != s->lease
+        && kv->mod_revision > s->register_rev && strcmp(kv->key, key) == 0)
+    {
+        agent_session_lost(a, "its key was overwritten");
     }
 }
 
@@ -76,15 +95,18 @@ agent_watch_refused(agent_t *a, const agent_kv_t *kv, const char *why)
 }
 
 
+typedef bool (*agent_watch_put_pt)(agent_model_t *m, const char *key,
+    const char *value, uint64_t mod_revision, uint64_t now);
+
 static void
-agent_watch_put(agent_t *a, const agent_kv_t *kv)
+agent_watch_put(agent_t *a, const agent_kv_t *kv, agent_watch_put_pt put)
 {
     char      load[AGENT_KEY_MAX];
     uint64_t  bad;
 
     bad = a->model.bad_values;
 
-    agent_model_put(&a->model, kv->key, kv->value, kv->mod_revision, a->now);
+    put(&a->model, kv->key, kv->value, kv->mod_revision, a->now);
 
     if (a->model.bad_values != bad) {
         agent_watch_refused(a, kv, a->model.refused);
@@ -99,11 +121,10 @@ agent_watch_put(agent_t *a, const agent_kv_t *kv)
 
 
 static void
-agent_watch_apply(void *data, const agent_kv_t *kv)
+agent_watch_apply(agent_t *a, const agent_kv_t *kv, agent_watch_put_pt put)
 {
     bool              ours;
     uint64_t          id;
-    agent_t          *a = data;
     agent_guild_t    *guild;
     size_t            prefix = strlen(a->conf.prefix);
 
@@ -116,7 +137,8 @@ agent_watch_apply(void *data, const agent_kv_t *kv)
     }
 
     if (!kv->deleted) {
-        agent_watch_put(a, kv);
+        agent_watch_put(a, kv, put);
+        agent_watch_self_put(a, kv);
         return;
     }
 
@@ -142,34 +164,77 @@ agent_watch_apply(void *data, const agent_kv_t *kv)
 }
 
 
+void
+agent_watch_relist(agent_t *a, const char *why)
+{
+    agent_session_t  *s = &a->session;
+
+    if (!s->listed) {
+        return;                        /* it is on its way */
+    }
+
+    agent_log(AGENT_LOG_ERR, "etcd's data are others than before, %s: "
+              "listing them", why);
+
+    s->listed = false;
+    s->list_anew = true;
+    s->next_list = a->now;
+}
+
+
 /* Everything under the prefix, page by page, as it was at one revision. */
-
-typedef struct {
-    agent_t   *agent;
-    char       last[AGENT_KEY_MAX];
-} agent_page_t;
-
 
 static void
 agent_list_kv(void *data, const agent_kv_t *kv)
 {
-    agent_page_t  *page = data;
+    agent_t  *a = data;
 
-    agent_watch_apply(page->agent, kv);
-    snprintf(page->last, sizeof(page->last), "%s", kv->key);
+    free(a->session.list_from);
+    a->session.list_from = strdup(kv->key);
+
+    agent_watch_apply(a, kv, agent_model_list_put);
 }
 
 
 static void agent_list_page(agent_t *a);
 
 
+/* One that is too large is of values that are none of ours. */
+
 static void
-agent_list_failed(agent_t *a)
+agent_list_failed(agent_t *a, int code)
 {
     agent_session_t  *s = &a->session;
 
     s->listing = false;
     s->next_list = a->now + agent_backoff(s->list_failures++);
+
+    if (code == AGENT_ETCD_TOO_LARGE && s->page > 1) {
+        s->page /= 4;
+    }
+
+    agent_log(AGENT_LOG_INFO, "no list of etcd's keys: %s",
+              code != AGENT_ETCD_OK ? agent_etcd_error(a->etcd)
+                                    : "an answer without keys");
+}
+
+
+/* The lease was good, but of a time when we had not registered by it. */
+
+static void
+agent_list_self(agent_t *a)
+{
+    agent_node_t     *self;
+    agent_session_t  *s = &a->session;
+
+    self = agent_model_self(&a->model);
+
+    if (s->register_rev != 0 && (self == NULL || !self->registered)
+        && (s->list_anew || s->register_rev <= s->list_revision))
+    {
+        agent_session_lost(a, "its key is not there");
+        s->listed = true;
+    }
 }
 
 
@@ -189,7 +254,7 @@ agent_list_end(agent_t *a)
                   (unsigned long long) s->list_revision);
     }
 
-    n = agent_model_list_end(&a->model, s->list_revision, a->now);
+    n = agent_model_list_end(&a->model, a->now);
 
     if (!first) {
         a->differences += n;
@@ -198,8 +263,11 @@ agent_list_end(agent_t *a)
     s->listing = false;
     s->listed = true;
     s->list_failures = 0;
-    s->next_watch = 0;
+    s->page = AGENT_LIST_PAGE;
     s->next_verify = a->now + agent_spread(AGENT_VERIFY);
+
+    agent_list_self(a);
+    s->list_anew = false;
 
     agent_log(AGENT_LOG_INFO, "listed at revision %llu: %zu guilds, %zu gone",
               (unsigned long long) s->list_revision, a->model.guilds, n);
@@ -207,10 +275,28 @@ agent_list_end(agent_t *a)
 
 
 static void
+agent_list_first(agent_t *a, const json_t *answer)
+{
+    uint64_t          cluster;
+    agent_session_t  *s = &a->session;
+
+    cluster = agent_answer_cluster(answer);
+
+    if (s->cluster != 0 && cluster != s->cluster) {
+        s->list_anew = true;
+    }
+
+    s->cluster = cluster;
+    s->list_revision = agent_answer_revision(answer);
+    agent_model_list_begin(&a->model, s->list_revision, s->list_anew);
+}
+
+
+static void
 agent_list_handler(void *data, int code, const json_t *answer, uint64_t sent)
 {
+    size_t            n;
     agent_t          *a = data;
-    agent_page_t      page;
     agent_session_t  *s = &a->session;
 
     (void) sent;
@@ -220,47 +306,57 @@ agent_list_handler(void *data, int code, const json_t *answer, uint64_t sent)
     }
 
     if (code != AGENT_ETCD_OK) {
-        agent_list_failed(a);
+        agent_list_failed(a, code);
         return;
     }
 
     if (s->pages++ == 0) {
-        s->list_revision = agent_answer_revision(answer);
-        agent_model_list_begin(&a->model);
+        agent_list_first(a, answer);
     }
 
-    page.agent = a;
-    page.last[0] = '\0';
-
-    agent_kvs_each(json_object_get(answer, "kvs"), agent_list_kv, &page);
+    n = agent_kvs_each(json_object_get(answer, "kvs"), agent_list_kv, a);
 
     if (!json_is_true(json_object_get(answer, "more"))) {
         agent_list_end(a);
         return;
     }
 
-    if (page.last[0] == '\0') {
-        agent_list_failed(a);
+    if (n == 0) {
+        agent_list_failed(a, AGENT_ETCD_OK);
         return;
     }
 
-    /* the key behind the last one: it, and a byte of 1 */
-
-    snprintf(s->list_from, sizeof(s->list_from), "%.*s\001",
-             AGENT_KEY_MAX - 2, page.last);
     agent_list_page(a);
 }
 
 
+/* from: of the first page the prefix, of others the key before it */
+
 static void
 agent_list_page(agent_t *a)
 {
+    char             *from;
+    size_t            len;
     agent_session_t  *s = &a->session;
 
-    s->listing = agent_etcd_call(a->etcd, "kv/range",
-        agent_range_prefix(a->conf.prefix, s->list_from, AGENT_LIST_PAGE,
-                           s->pages == 0 ? 0 : s->list_revision),
-        AGENT_LIST_TIMEOUT, agent_list_handler, a);
+    len = s->list_from == NULL ? 0 : strlen(s->list_from);
+    from = len == 0 ? NULL : malloc(len + 2);
+
+    if (from != NULL) {
+        memcpy(from, s->list_from, len);
+        memcpy(from + len, s->pages == 0 ? "" : "\001", s->pages == 0 ? 1 : 2);
+
+        s->listing = agent_etcd_call(a->etcd, "kv/range",
+            agent_range_prefix(a->conf.prefix, from, s->page,
+                               s->pages == 0 ? 0 : s->list_revision),
+            AGENT_LIST_TIMEOUT, agent_list_handler, a);
+        free(from);
+    }
+
+    if (from == NULL || !s->listing) {
+        s->listing = false;
+        s->next_list = a->now + agent_backoff(s->list_failures++);
+    }
 }
 
 
@@ -276,9 +372,13 @@ agent_list_start(agent_t *a)
     agent_etcd_watch_stop(a->etcd);
     s->watching = false;
     s->created = false;
+    s->load_put = 0;
 
     s->pages = 0;
-    snprintf(s->list_from, sizeof(s->list_from), "%s", a->conf.prefix);
+    s->page = s->page == 0 ? AGENT_LIST_PAGE : s->page;
+
+    free(s->list_from);
+    s->list_from = strdup(a->conf.prefix);
 
     agent_list_page(a);
 }
@@ -291,6 +391,10 @@ agent_watch_ended(agent_t *a, const char *reason)
 
     agent_log(AGENT_LOG_INFO, "watch ended: %s", reason);
 
+    if (s->created && a->now - s->watched >= AGENT_WATCHED) {
+        s->watch_failures = 0;
+    }
+
     s->watching = false;
     s->created = false;
     s->load_put = 0;
@@ -298,23 +402,46 @@ agent_watch_ended(agent_t *a, const char *reason)
 }
 
 
-/* Moves the resume point; never beyond what was delivered. */
-
 static void
 agent_watch_event(void *data, const agent_kv_t *kv)
 {
-    agent_t  *a = data;
+    agent_watch_apply(data, kv, agent_model_put);
+}
 
-    agent_watch_apply(a, kv);
 
-    if (kv->mod_revision > a->model.revision) {
-        a->model.revision = kv->mod_revision;
+static void
+agent_watch_created(agent_t *a)
+{
+    agent_session_t  *s = &a->session;
+
+    s->created = true;
+    s->watched = a->now;
+
+    /* is it the etcd that we know: by a revision that is of now */
+
+    s->next_load = a->now;
+}
+
+
+/* Moves the resume point; never beyond what was delivered whole. */
+
+static void
+agent_watch_resume(agent_t *a, const agent_watch_line_t *line)
+{
+    uint64_t  revision;
+
+    revision = line->last != 0 ? line->last - line->fragment
+               : line->created ? 0 : line->revision;
+
+    if (revision > a->model.revision) {
+        a->model.revision = revision;
     }
 }
 
 
 static void
-agent_watch_line(void *data, const char *text, size_t len, const char *reason)
+agent_watch_line(void *data, const char *text, size_t len, int code,
+    const char *reason)
 {
     agent_t             *a = data;
     agent_session_t     *s = &a->session;
@@ -322,6 +449,11 @@ agent_watch_line(void *data, const char *text, size_t len, const char *reason)
 
     if (text == NULL) {
         agent_watch_ended(a, reason);
+
+        if (code == AGENT_ETCD_TOO_LARGE) {
+            s->listed = false;         /* it would be no smaller again */
+        }
+
         return;
     }
 
@@ -351,15 +483,25 @@ agent_watch_line(void *data, const char *text, size_t len, const char *reason)
         return;
     }
 
-    if (line.created) {
-        s->created = true;
-        s->watch_failures = 0;
+    if (line.cluster != 0 && line.cluster != s->cluster) {
+        agent_watch_relist(a, "it is another cluster");
+        return;
     }
 
-    if (line.events == 0 && !line.created
-        && line.revision > a->model.revision)
-    {
-        a->model.revision = line.revision;     /* progress */
+    if (line.created) {
+        agent_watch_created(a);
+    }
+
+    agent_watch_resume(a, &line);
+}
+
+
+void
+agent_watch_restart(agent_t *a)
+{
+    if (a->session.watching) {
+        agent_etcd_watch_stop(a->etcd);
+        agent_watch_ended(a, "configured anew");
     }
 }
 

@@ -16,6 +16,7 @@
 
 
 #define AGENT_MOVES           4        /* transactions at a time */
+#define AGENT_EMPTIES         256      /* guilds given back at a time */
 #define AGENT_LEFT            5000     /* ms, of one that drains: nobody comes
                                           back by then */
 
@@ -217,6 +218,8 @@ agent_empty_handler(void *data, int code, const json_t *answer,
 
     (void) sent;
 
+    e->agent->empties--;
+
     if (code == AGENT_ETCD_OK
         && json_is_true(json_object_get(answer, "succeeded")))
     {
@@ -256,7 +259,10 @@ agent_empty_send(agent_t *a, agent_guild_t *guild)
             agent_timeout(a), agent_empty_handler, e))
     {
         free(e);
+        return;
     }
+
+    a->empties++;
 }
 
 
@@ -317,6 +323,7 @@ agent_work_empty(agent_t *a)
         guild->unused = drains && was && idle >= AGENT_LEFT;
 
         if (guild->busy <= a->now && !guild->provisional
+            && a->empties < AGENT_EMPTIES
             && (idle >= a->conf.empty_after || guild->unused))
         {
             agent_empty_send(a, guild);
@@ -331,6 +338,10 @@ agent_flush_node(agent_t *a, agent_node_t *node)
     voice_id_t          id;
     voice_err_t         err;
     voice_node_load_t   load;
+
+    if (node->id == 0 && node->info.boot[0] == '\0' && node->guilds == 0) {
+        return;                        /* a name that somebody wrote */
+    }
 
     err = voice_cluster_node_set(&a->zone.w, &node->info, &id);
 
@@ -415,6 +426,11 @@ agent_work_flush(agent_t *a)
         agent_flush_guild(a, guild);
     }
 
+    while ((node = agent_model_gone(&a->model)) != NULL) {
+        voice_cluster_node_remove(&a->zone.w, node->id);
+        free(node);
+    }
+
     up = 0;
 
     for (node = a->model.nodes; node != NULL; node = node->next) {
@@ -436,6 +452,7 @@ agent_work_tick(agent_t *a)
 
     held = a->model.holding;
     agent_model_tick(&a->model, a->now);
+    agent_model_reap(&a->model, a->now);
 
     if (a->model.holding && !held) {
         agent_log(AGENT_LOG_ERR, "many nodes vanished at once: nothing moves "

@@ -20,6 +20,7 @@
 
 #define AGENT_ZONE_MODE    0660
 #define AGENT_ZONE_ERROR   512
+#define AGENT_ZONE_WAKES   1024
 
 
 uint64_t
@@ -292,9 +293,17 @@ agent_zone_replaced(const agent_zone_t *z)
 void
 agent_zone_drain(agent_zone_t *z)
 {
-    char  byte;
+    char      byte;
+    unsigned  n;
 
-    while (recv(z->socket, &byte, 1, MSG_DONTWAIT) >= 0) { /* void */ }
+    /* they may come as fast as they are taken; the rest is for the next turn */
+
+    for (n = 0;
+         n < AGENT_ZONE_WAKES && recv(z->socket, &byte, 1, MSG_DONTWAIT) >= 0;
+         n++)
+    {
+        /* void */
+    }
 }
 
 

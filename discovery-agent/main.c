@@ -45,6 +45,7 @@ agent_reload(agent_t *a, const char *path)
 
     a->conf = conf;
     agent_etcd_reload(a->etcd);
+    agent_watch_restart(a);
     agent_log_debug(conf.debug);
 
     a->model.grace = conf.grace;
@@ -85,6 +86,23 @@ agent_signals(agent_t *a, int fd, const char *path)
 }
 
 
+/* Where nodes are in another zone, nobody knows yet. */
+
+static void
+agent_zone_forget(agent_t *a)
+{
+    agent_node_t  *node;
+
+    for (node = a->model.nodes; node != NULL; node = node->next) {
+        node->id = 0;
+    }
+
+    while ((node = agent_model_gone(&a->model)) != NULL) {
+        free(node);
+    }
+}
+
+
 /* nginx may have made another file, or there was none that we could use. */
 
 static void
@@ -106,6 +124,7 @@ agent_zone_check(agent_t *a)
     if (a->zone.mem != NULL) {
         agent_log(AGENT_LOG_WARN, "cluster zone \"%s\" was replaced: using "
                   "the new one", a->conf.zone);
+        agent_join_unzone(a);
         agent_zone_close(&a->zone);
     }
 
@@ -120,7 +139,8 @@ agent_zone_check(agent_t *a)
 
     told[0] = '\0';
     a->swept = 0;
-    memset(&a->relay, 0, sizeof(a->relay));
+    agent_relay_rezone(a);
+    agent_zone_forget(a);
     agent_model_touch(&a->model);
 }
 
@@ -131,7 +151,10 @@ static void
 agent_zone_sweep(agent_t *a)
 {
     uint32_t             slot;
+    voice_id_t           id;
+    agent_node_t        *node;
     agent_guild_t       *guild;
+    voice_node_info_t    info;
     voice_assignment_t   as;
 
     slot = 0;
@@ -141,6 +164,20 @@ agent_zone_sweep(agent_t *a)
 
         if (guild == NULL || guild->node == NULL) {
             (void) voice_cluster_unassign(&a->zone.w, as.guild);
+        }
+    }
+
+    slot = 0;
+
+    while (voice_cluster_node_next(&a->zone.w.c, &slot, &id, &info, NULL)
+           == VOICE_OK)
+    {
+        node = agent_model_node(&a->model, info.name);
+
+        if ((node == NULL || node->id == 0)
+            && !agent_model_adopt(&a->model, &info, a->now))
+        {
+            voice_cluster_node_remove(&a->zone.w, id);
         }
     }
 }
@@ -235,6 +272,7 @@ agent_end(agent_t *a)
     agent_model_free(&a->model);
     agent_zone_close(&a->zone);
     free(a->session.published);
+    free(a->session.list_from);
 
     if (a->zone.socket != -1) {
         close(a->zone.socket);

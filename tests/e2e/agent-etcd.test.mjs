@@ -5,9 +5,7 @@
  */
 
 import assert from 'node:assert/strict';
-import http from 'node:http';
 import { execFileSync, spawnSync } from 'node:child_process';
-import { once } from 'node:events';
 import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync }
     from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -15,7 +13,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 
 import { Agent, agree, fleet } from './lib/agent.mjs';
-import { Etcd } from './lib/etcd.mjs';
+import { Etcd, proxy } from './lib/etcd.mjs';
 import { smallFileSystem } from './lib/files.mjs';
 import { BUILD } from './lib/nginx.mjs';
 import { until } from './lib/wait.mjs';
@@ -136,44 +134,6 @@ test('without etcd an agent begins from its mirror', () =>
         await a.is('up');
         await b.is('up');
     }));
-
-
-/* Passes calls on to etcd; change(path, body, answer) may alter an answer. */
-async function proxy(etcd, change) {
-    const server = http.createServer((req, res) => {
-        const asked = [];
-        const up = http.request(`${etcd.url}${req.url}`, { method: 'POST',
-            headers: req.headers, agent: false }, (answer) => {
-            if (req.url === '/v3/watch') {
-                res.writeHead(answer.statusCode);
-                answer.pipe(res);
-                return;
-            }
-
-            const parts = [];
-
-            answer.on('data', (part) => parts.push(part));
-            answer.on('end', () => {
-                const [status, text] = change(req.url,
-                    Buffer.concat(parts).toString(), answer.statusCode,
-                    Buffer.concat(asked).toString());
-
-                res.writeHead(status);
-                res.end(text);
-            });
-        });
-
-        up.on('error', () => res.destroy());
-        res.on('close', () => up.destroy());
-        req.on('data', (part) => asked.push(part));
-        req.pipe(up);
-    });
-
-    server.listen(0, '127.0.0.1');
-    await once(server, 'listening');
-
-    return server;
-}
 
 
 test('a keepalive without TTL is the end of the lease', async () => {

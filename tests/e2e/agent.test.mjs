@@ -431,7 +431,8 @@ describe('what others write', () => {
                 ['a/zero', 'x'], ['a/0', '{}'], ['q/n0', '{"m":"dance"}'],
                 ['z/else', 'x'], ['', 'x'], ['a/2', '[]'],
                 ['a/3', '{"s":"n0","e":"b","new":{"deep":[[[]]]}}'],
-                ['q/n1', 'x'.repeat(1000000)]
+                ['q/n1', 'x'.repeat(1000000)], ['q/ghost', { m: 'evict' }],
+                ['l/ghost', { u: 0, g: 0, r: 0 }]
             ]) {
                 await etcd.put(prefix + key, value);
             }

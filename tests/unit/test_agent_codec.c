@@ -240,6 +240,30 @@ test_watch(void **state)
 }
 
 
+/* The end of a transaction may come in another line. */
+
+static void
+test_fragment(void **state)
+{
+    agent_watch_line_t   line;
+    const char           text[] = "{\"result\":{\"header\":{\"cluster_id\":"
+                                  "\"77\",\"revision\":\"30\"},"
+                                  "\"fragment\":true,\"events\":["
+                                  "{\"kv\":{\"key\":\"cC9h\","
+                                  "\"mod_revision\":\"9\"}},"
+                                  "{\"kv\":{\"key\":\"cC9i\","
+                                  "\"mod_revision\":\"10\"}}]}}";
+
+    (void) state;
+
+    assert_true(agent_watch_parse(text, sizeof(text) - 1, &line, NULL, NULL));
+    assert_true(line.fragment);
+    test_num("events", line.events, 2);
+    test_num("last", line.last, 10);
+    test_num("cluster", line.cluster, 77);
+}
+
+
 /* Each line cut off anywhere is no line, and nothing is read behind it. */
 
 static void
@@ -271,6 +295,7 @@ main(void)
         cmocka_unit_test(test_errors),
         cmocka_unit_test(test_numbers),
         cmocka_unit_test(test_watch),
+        cmocka_unit_test(test_fragment),
         cmocka_unit_test(test_truncated),
     };
 

@@ -15,6 +15,11 @@
 #define P  "rv1/eu/"
 
 
+/* Between list_begin() and list_end() keys are put as those of a list. */
+
+static bool  in_list;
+
+
 static void
 put(agent_model_t *m, const char *key, const char *value, uint64_t rev,
     uint64_t now)
@@ -23,9 +28,28 @@ put(agent_model_t *m, const char *key, const char *value, uint64_t rev,
 
     snprintf(full, sizeof(full), P "%s", key);
 
-    if (!agent_model_put(m, full, value, rev, now)) {
+    if (!(in_list ? agent_model_list_put(m, full, value, rev, now)
+                  : agent_model_put(m, full, value, rev, now)))
+    {
         fail_msg("%s %s", key, value);
     }
+}
+
+
+static void
+list_begin(agent_model_t *m, uint64_t rev)
+{
+    agent_model_list_begin(m, rev, false);
+    in_list = true;
+}
+
+
+static size_t
+list_end(agent_model_t *m, uint64_t now)
+{
+    in_list = false;
+
+    return agent_model_list_end(m, now);
 }
 
 
@@ -264,9 +288,10 @@ test_late_answers(void **state)
 
     /* etcd's data are of a former time: what it lists is so */
 
-    agent_model_list_begin(&m);
+    m.revision = 800;
+    list_begin(&m, 50);
     put_node(&m, "n1", "b", "drain", 40, 2000);
-    agent_model_list_end(&m, 50, 2000);
+    list_end(&m, 2000);
     test_num("listed", (int) node->register_rev, 40);
     put_node(&m, "n2", "b", "up", 51, 2000);
     assert_true(agent_node_open(agent_model_node(&m, "n2")));
@@ -492,10 +517,10 @@ test_slots(void **state)
     /* a list knows of no slot */
 
     put(&m, "o/drain/0", "n1", 507, 1000);
-    agent_model_list_begin(&m);
+    list_begin(&m, 508);
     put_node(&m, "n1", "b", "up", 10, 1000);
     put(&m, "q/n1", "{\"m\":\"drain\"}", 500, 1000);
-    agent_model_list_end(&m, 508, 1000);
+    list_end(&m, 1000);
     test_num("n1", n1->info.flags, VOICE_NODE_UP | VOICE_NODE_WAIT);
 
     /* bad ones */
@@ -660,10 +685,15 @@ test_provisional(void **state)
 
     /* a list that doesn't know of it leaves it; etcd's word ends it */
 
-    agent_model_list_begin(&m);
+    list_begin(&m, 80);
     put_node(&m, "n0", "b", "up", 10, 2000);
     put_node(&m, "n1", "b", "up", 11, 2000);
-    test_num("gone", agent_model_list_end(&m, 80, 2000), 0);
+    test_num("gone", list_end(&m, 2000), 0);
+    assert_true(g->node != NULL);
+
+    /* etcd has none: that is why */
+
+    del(&m, "a/9", 90, 2000);
     assert_true(g->node != NULL);
 
     put_guild(&m, 9, "n0", "b", 60, 2000);
@@ -721,7 +751,7 @@ test_list_equals_events(void **state)
             }
         }
 
-        agent_model_list_begin(&listed);
+        list_begin(&listed, rev);
 
         for (i = 0; i < 6; i++) {
             snprintf(name, sizeof(name), "n%u", i);
@@ -735,7 +765,7 @@ test_list_equals_events(void **state)
             }
         }
 
-        agent_model_list_end(&listed, rev, 1000);
+        list_end(&listed, 1000);
 
         for (guild = 1; guild < 64; guild++) {
             a = agent_model_guild(&told, guild);
@@ -753,13 +783,190 @@ test_list_equals_events(void **state)
 
     /* a node that vanished while nobody watched has died as any other */
 
-    agent_model_list_begin(&listed);
+    list_begin(&listed, rev);
     put_node(&listed, "n0", "b", "up", 10, 5000);
-    assert_true(agent_model_list_end(&listed, rev, 5000) >= 5);
+    assert_true(list_end(&listed, 5000) >= 5);
     assert_false(agent_model_node(&listed, "n3")->registered);
 
     agent_model_free(&told);
     agent_model_free(&listed);
+}
+
+
+/* What was answered while a list was read is newer than the list. */
+
+static void
+test_list_and_answers(void **state)
+{
+    agent_model_t  m;
+
+    (void) state;
+
+    prepare(&m, 3, 2);
+    m.revision = 150;
+
+    list_begin(&m, 200);
+    put_node(&m, "n0", "b", "up", 10, 2000);
+    put_guild(&m, 1, "n1", "b", 101, 2000);
+
+    in_list = false;
+    put_guild(&m, 1, "n2", "b", 210, 2000);
+    put_guild(&m, 3, "n2", "b", 211, 2000);
+    put_node(&m, "n2", "b", "drain", 212, 2000);
+
+    /* and one that is late is not, even now */
+
+    put_guild(&m, 1, "n0", "b", 90, 2000);
+    in_list = true;
+
+    put_guild(&m, 1, "n1", "b", 101, 2000);
+    put_guild(&m, 2, "n1", "b", 102, 2000);
+    test_num("n1 went", list_end(&m, 2000), 1);
+
+    assert_string_equal(agent_model_guild(&m, 1)->node->info.name, "n2");
+    assert_non_null(agent_model_guild(&m, 3)->node);
+    assert_true(agent_model_node(&m, "n2")->registered);
+    assert_false(agent_model_node(&m, "n1")->registered);
+
+    /* a former time: it is as the list says, and goes on from there */
+
+    list_begin(&m, 50);
+    put_guild(&m, 1, "n0", "b", 40, 3000);
+    list_end(&m, 3000);
+    assert_string_equal(agent_model_guild(&m, 1)->node->info.name, "n0");
+    assert_null(agent_model_guild(&m, 3)->node);
+    assert_false(agent_model_node(&m, "n2")->registered);
+    test_num("revision", m.revision, 50);
+    put_guild(&m, 3, "n0", "b", 51, 3000);
+    assert_non_null(agent_model_guild(&m, 3)->node);
+
+    /* so with another etcd, whatever its revision */
+
+    agent_model_list_begin(&m, 500, true);
+    test_num("all", agent_model_list_end(&m, 4000), 2);
+
+    /* what can't be read is not gone */
+
+    put_node(&m, "n1", "b", "up", 501, 5000);
+    put_guild(&m, 1, "n1", "b", 502, 5000);
+    agent_model_list_begin(&m, 510, false);
+    assert_false(agent_model_list_put(&m, P "n/n1", "{\"v\":2}", 503, 5000));
+    assert_false(agent_model_list_put(&m, P "a/1", "x", 504, 5000));
+    test_num("none", agent_model_list_end(&m, 5000), 0);
+
+    /* one that was begun and never ended has changed nothing */
+
+    put(&m, "q/n1", "{\"m\":\"evict\"}", 511, 5000);
+    agent_model_list_begin(&m, 512, false);
+    put_guild(&m, 1, "n0", "b", 400, 5000);
+    assert_string_equal(agent_model_guild(&m, 1)->node->info.name, "n1");
+    assert_int_equal(agent_model_node(&m, "n1")->order, AGENT_ORDER_EVICT);
+
+    agent_model_free(&m);
+}
+
+
+static size_t
+reap(agent_model_t *m, uint64_t now)
+{
+    size_t         n;
+    agent_node_t  *node;
+
+    agent_model_reap(m, now);
+
+    for (n = 0; (node = agent_model_gone(m)) != NULL; n++) {
+        free(node);
+    }
+
+    return n;
+}
+
+
+/* Nodes that nothing refers to leave, some time after they went. */
+
+static void
+test_forgotten(void **state)
+{
+    agent_move_t       move;
+    agent_model_t      m;
+    voice_node_info_t  info;
+
+    (void) state;
+
+    prepare(&m, 4, 1);
+    del(&m, "n/n1", 500, 2000);
+    del(&m, "n/n2", 501, 2000);
+    del(&m, "n/n3", 502, 3000);
+    put(&m, "q/n3", "{\"m\":\"drain\"}", 503, 3000);
+
+    test_num("not yet", reap(&m, 2000 + AGENT_FORGET - 1), 0);
+    test_num("n2", reap(&m, 2000 + AGENT_FORGET), 1);
+    assert_null(agent_model_node(&m, "n2"));
+
+    /* n1 has a guild, then a call that moves it */
+
+    agent_model_tick(&m, 700000);
+    agent_model_tick(&m, 700000 + AGENT_HOLD_MAX);
+    assert_true(agent_model_plan(&m, 800000, &move));
+    put_guild(&m, 1, "n0", "b", 600, 800000);
+    test_num("held", reap(&m, 800000), 0);
+    agent_model_moved(&m, &move);
+    test_num("n1", reap(&m, 800000), 1);
+
+    /* n3 until its order goes; then it is back */
+
+    del(&m, "q/n3", 601, 800000);
+    test_num("n3", reap(&m, 800000), 1);
+    put_node(&m, "n3", "b", "up", 602, 800000);
+    test_num("back", reap(&m, 9000000), 0);
+    assert_true(agent_node_open(agent_model_node(&m, "n3")));
+
+    /* this one never; nor one of an agent before us at once */
+
+    del(&m, "n/n0", 700, 1000000);
+    del(&m, "a/1", 700, 1000000);
+    memset(&info, 0, sizeof(info));
+    strcpy(info.name, "old");
+    strcpy(info.boot, "b");
+    info.flags = VOICE_NODE_UP;
+    assert_true(agent_model_adopt(&m, &info, 9000000));
+    test_num("gone", agent_model_node(&m, "old")->info.flags, 0);
+    test_num("none", reap(&m, 9000000), 0);
+    test_num("old", reap(&m, 9000000 + AGENT_FORGET), 1);
+
+    agent_model_free(&m);
+}
+
+
+/* Names that somebody writes hold up nobody and take nobody's place. */
+
+static void
+test_foreign_names(void **state)
+{
+    char           key[32];
+    unsigned       i;
+    agent_model_t  m;
+
+    (void) state;
+
+    prepare(&m, 3, 5);
+
+    for (i = 0; i < VOICE_CLUSTER_NODES - 3; i++) {
+        snprintf(key, sizeof(key), "l/x%u", i);
+        put(&m, key, "{\"u\":0,\"g\":0,\"r\":0}", 200 + i, 1000);
+    }
+
+    put_node(&m, "n9", "b", "up", 9000, 1000);
+    put(&m, "q/x99999", "{\"m\":\"evict\"}", 9001, 1000);
+    test_num("nodes", m.node_count, VOICE_CLUSTER_NODES);
+    assert_true(agent_model_node(&m, "n9")->registered);
+
+    del(&m, "n/n1", 9002, 2000);
+    agent_model_tick(&m, 2000 + m.grace);
+    assert_false(m.holding);
+    assert_true(agent_model_node(&m, "n1")->dead);
+
+    agent_model_free(&m);
 }
 
 
@@ -815,6 +1022,9 @@ main(void)
         cmocka_unit_test(test_choice),
         cmocka_unit_test(test_provisional),
         cmocka_unit_test(test_list_equals_events),
+        cmocka_unit_test(test_list_and_answers),
+        cmocka_unit_test(test_forgotten),
+        cmocka_unit_test(test_foreign_names),
         cmocka_unit_test(test_many_guilds),
     };
 

@@ -11,6 +11,7 @@ import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { createInterface } from 'node:readline';
 
 import { freePort } from './net.mjs';
 import { until, within } from './wait.mjs';
@@ -47,7 +48,8 @@ export class Etcd {
         return `${this.tls ? 'https' : 'http'}://127.0.0.1:${this.port}`;
     }
 
-    async run() {
+    /* token: another one is another cluster, if there is no data */
+    async run({ token = 'etcd-cluster' } = {}) {
         const peer = `http://127.0.0.1:${this.peer}`;
         const tls = this.tls ? ['--cert-file', this.tls.cert, '--key-file',
             this.tls.key, '--trusted-ca-file', this.tls.ca,
@@ -57,7 +59,7 @@ export class Etcd {
             '--listen-client-urls', this.url, '--advertise-client-urls',
             this.url, '--listen-peer-urls', peer,
             '--initial-advertise-peer-urls', peer, '--initial-cluster',
-            `default=${peer}`, '--logger', 'zap', '--log-level', 'error',
+            `default=${peer}`, '--initial-cluster-token', token, '--logger', 'zap', '--log-level', 'error',
             ...tls], { stdio: ['ignore', 'ignore', 'pipe'] });
         this.log = '';
         this.child.stderr.on('data', (text) => {
@@ -166,4 +168,65 @@ export class Etcd {
         await this.kill();
         rmSync(this.dir, { recursive: true, force: true });
     }
+}
+
+
+/*
+ * Passes calls on to etcd.  change(path, body, status, asked) may alter an
+ * answer, or give a promise of one; watch(line), a line of a watch: it gives
+ * what is sent instead, null ends the watch.
+ */
+export async function proxy(etcd, change, watch = (line) => line) {
+    const pass = async (answer, res) => {
+        const lines = createInterface({ input: answer });
+
+        lines.on('error', () => res.destroy());
+        res.writeHead(answer.statusCode);
+
+        for await (const line of lines) {
+            for (const text of [watch(line)].flat()) {
+                if (text === null) {
+                    res.destroy();
+                    return;
+                }
+                res.write(`${text}\n`);
+            }
+        }
+        res.end();
+    };
+    const server = http.createServer((req, res) => {
+        const asked = [];
+        const up = http.request(`${etcd.url}${req.url}`, { method: 'POST',
+            headers: req.headers, agent: false }, (answer) => {
+            if (req.url === '/v3/watch') {
+                answer.on('error', () => res.destroy());
+                pass(answer, res).catch(() => res.destroy());
+                return;
+            }
+
+            const parts = [];
+
+            answer.on('error', () => res.destroy());
+            answer.on('data', (part) => parts.push(part));
+            answer.on('end', async () => {
+                const [status, text] = await change(req.url,
+                    Buffer.concat(parts).toString(), answer.statusCode,
+                    Buffer.concat(asked).toString());
+
+                res.writeHead(status);
+                res.end(text);
+            });
+        });
+
+        up.on('error', () => res.destroy());
+        res.on('error', () => {});
+        res.on('close', () => up.destroy());
+        req.on('data', (part) => asked.push(part));
+        req.pipe(up);
+    });
+
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+
+    return server;
 }
