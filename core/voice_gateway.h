@@ -45,6 +45,13 @@
 #define VOICE_GATEWAY_USERS_MAX       100      /* of one op 8 */
 #define VOICE_GATEWAY_CHUNK           1000     /* members of one chunk */
 
+/*
+ * Op 8: more members than that at once only every so often of a guild, ms.
+ * By a query there are never more.
+ */
+#define VOICE_GATEWAY_MEMBERS         100
+#define VOICE_GATEWAY_MEMBERS_WAIT    30000
+
 
 typedef enum {
     VOICE_GATEWAY_OP_DISPATCH = 0,
@@ -275,6 +282,7 @@ typedef enum {
     VOICE_DISPATCH_MEMBER_UPDATE,
     VOICE_DISPATCH_MEMBER_REMOVE,
     VOICE_DISPATCH_MEMBERS_CHUNK,
+    VOICE_DISPATCH_RATE_LIMITED,
     VOICE_DISPATCH_VOICE_STATE,
     VOICE_DISPATCH_VOICE_SERVER,
     VOICE_DISPATCHES
@@ -373,6 +381,10 @@ void voice_gateway_member_remove_d(voice_buf_t *b, uint64_t guild_id,
 
 void voice_gateway_chunk_d(voice_buf_t *b,
     const voice_gateway_chunk_t *chunk);
+
+/* Of op 8; retry_after: ms; nonce: NULL or "": none */
+void voice_gateway_rate_limited_d(voice_buf_t *b, uint64_t guild_id,
+    uint64_t retry_after, const char *nonce);
 
 /* member: never NULL in earnest, section 8 */
 void voice_gateway_voice_state_d(voice_buf_t *b,

@@ -197,6 +197,25 @@ voice_gateway_chunk_d(voice_buf_t *b, const voice_gateway_chunk_t *chunk)
 }
 
 
+void
+voice_gateway_rate_limited_d(voice_buf_t *b, uint64_t guild_id,
+    uint64_t retry_after, const char *nonce)
+{
+    voice_buf_printf(b, "{\"opcode\":%d,\"retry_after\":%" PRIu64
+                     ".%03u,\"meta\":{\"guild_id\":",
+                     VOICE_GATEWAY_OP_MEMBERS, retry_after / 1000,
+                     (unsigned) (retry_after % 1000));
+    voice_buf_id(b, guild_id);
+
+    if (nonce != NULL && nonce[0] != '\0') {
+        voice_buf_puts(b, ",\"nonce\":");
+        voice_buf_string(b, nonce);
+    }
+
+    voice_buf_puts(b, "}}");
+}
+
+
 static char
 guild_lower(char c)
 {

@@ -649,6 +649,11 @@ ngx_http_voice_dispatch_mark(ngx_http_voice_gateway_t *gw, uint64_t mark,
         voice_gateway_chunk_d(b, &chunk);
         return b;
 
+    case NGX_HTTP_VOICE_MARK_LIMITED:
+        *name = VOICE_DISPATCH_RATE_LIMITED;
+        voice_gateway_rate_limited_d(b, id, 0, NULL);
+        return b;
+
     default:
         *name = VOICE_DISPATCH_RESUMED;
         voice_gateway_resumed_d(b, NULL);

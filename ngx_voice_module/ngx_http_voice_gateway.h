@@ -41,6 +41,7 @@ typedef struct {
     ngx_http_voice_node_t      *node;
     uint64_t                    version;     /* of the node, that the client
                                                 knows; 0: not known which */
+    ngx_msec_t                  asked;       /* for all members, when; 0 */
     uint32_t                    index;       /* in the token */
     unsigned                    known:1;     /* the client has the guild */
     unsigned                    stale:1;     /* and must have it anew */
@@ -107,6 +108,7 @@ typedef enum {
     NGX_HTTP_VOICE_MARK_GUILD,
     NGX_HTTP_VOICE_MARK_CHANGE,          /* a part of a guild changed */
     NGX_HTTP_VOICE_MARK_CHUNK,
+    NGX_HTTP_VOICE_MARK_LIMITED,         /* there was no chunk */
     NGX_HTTP_VOICE_MARK_RESUMED
 } ngx_http_voice_mark_t;
 

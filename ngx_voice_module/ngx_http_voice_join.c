@@ -511,6 +511,35 @@ ngx_http_voice_members_send(ngx_http_voice_gateway_t *gw, uint32_t index,
 }
 
 
+/* Of a large guild all are told every half minute, as at Discord. */
+
+static ngx_int_t
+ngx_http_voice_members_allowed(ngx_http_voice_gateway_t *gw,
+    ngx_http_voice_subscription_t *sub, const voice_gateway_members_t *m)
+{
+    ngx_msec_t    now, since;
+    voice_buf_t  *b;
+
+    now = ngx_voice_now();
+    since = now - sub->asked;
+
+    if (sub->asked == 0 || since >= VOICE_GATEWAY_MEMBERS_WAIT) {
+        sub->asked = now;
+        return NGX_OK;
+    }
+
+    b = ngx_http_voice_render_buf();
+    voice_gateway_rate_limited_d(b, m->guild_id,
+                                 VOICE_GATEWAY_MEMBERS_WAIT - since, m->nonce);
+
+    (void) ngx_http_voice_gateway_event(gw, VOICE_DISPATCH_RATE_LIMITED,
+               VOICE_GATEWAY_SNAPSHOT(NGX_HTTP_VOICE_MARK_LIMITED, sub->index),
+               b);
+
+    return NGX_DECLINED;
+}
+
+
 void
 ngx_http_voice_gateway_members(ngx_http_voice_gateway_t *gw,
     const voice_gateway_members_t *m)
@@ -545,6 +574,10 @@ ngx_http_voice_gateway_members(ngx_http_voice_gateway_t *gw,
         ms.max = m->limit;
     }
 
+    if (m->has_query && m->query[0] != '\0') {
+        ms.max = ngx_min(ms.max, VOICE_GATEWAY_MEMBERS);
+    }
+
     if (m->nusers != 0) {
         ngx_http_voice_members_named(&ms, gw, guild, m);
 
@@ -552,7 +585,11 @@ ngx_http_voice_gateway_members(ngx_http_voice_gateway_t *gw,
         ngx_http_voice_members_asked(&ms, guild, m);
     }
 
-    ngx_http_voice_members_send(gw, gw->sub[i].index, m, &ms);
+    if (ms.n <= VOICE_GATEWAY_MEMBERS
+        || ngx_http_voice_members_allowed(gw, &gw->sub[i], m) == NGX_OK)
+    {
+        ngx_http_voice_members_send(gw, gw->sub[i].index, m, &ms);
+    }
 
     ngx_free(ms.list);
 }

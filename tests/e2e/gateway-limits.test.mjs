@@ -173,6 +173,80 @@ describe('sessions of a user', () => {
 });
 
 
+describe('op 8', () => {
+    const LARGE = '41771983423149000';
+    const members = Array.from({ length: 2500 }, (_, i) => ({
+        user: { id: String(41771983423150000n + BigInt(i)),
+            username: `member ${i}` }, roles: [] }));
+    let large;
+
+    before(async () => {
+        large = await Nginx.start({ workers: 2, tcp: 'reuseport',
+            guilds: [{ id: LARGE, name: 'Large', owner_id: '1',
+                roles: [{ id: LARGE, name: '@everyone',
+                    permissions: '0' }], channels: [], members }] });
+    });
+    after(() => large?.stop());
+
+    const ask = (g, more) => g.say(GW.MEMBERS,
+        { guild_id: LARGE, limit: 0, query: '', ...more });
+    const chunks = async (g, from, n) => {
+        await until(`${n} chunks`, () =>
+            g.events('GUILD_MEMBERS_CHUNK', from).length === n);
+
+        return g.events('GUILD_MEMBERS_CHUNK', from).map((m) => m.d);
+    };
+
+    test('all of a large guild: not again at once', async () => {
+        const g = await GatewayClient.login(large, { user: newUser() });
+        let from = g.mark;
+
+        ask(g);
+
+        const all = await chunks(g, from, 3);
+
+        assert.equal(all.flatMap((d) => d.members).length, 2501);
+
+        from = g.mark;
+        for (let i = 0; i < 50; i++) {
+            ask(g, { nonce: `n${i}` });
+        }
+        await until('answers', () =>
+            g.events('RATE_LIMITED', from).length === 50);
+
+        const { d } = g.events('RATE_LIMITED', from)[49];
+
+        assert.equal(d.opcode, 8);
+        assert.deepEqual(d.meta, { guild_id: LARGE, nonce: 'n49' });
+        assert.ok(d.retry_after > 0 && d.retry_after <= 30);
+        assert.equal(g.events('GUILD_MEMBERS_CHUNK', from).length, 0);
+
+        /* it has a number of its own, and is nothing that a resume stops at */
+        await g.cut();
+        from = await g.resume({ seq: g.seq - 1 });
+        assert.equal(g.events('RATE_LIMITED', from).length, 1);
+        await g.close();
+    });
+
+    test('few of them: as often as one likes, by name at most 100',
+        async () => {
+            const g = await GatewayClient.login(large, { user: newUser() });
+
+            for (let i = 0; i < 3; i++) {
+                const from = g.mark;
+
+                ask(g, { query: 'member' });
+                ask(g, { limit: 100 });
+                ask(g, { user_ids: [members[7].user.id], query: undefined });
+                assert.deepEqual((await chunks(g, from, 3)).map(
+                    (d) => d.members.length), [100, 100, 1]);
+            }
+            assert.equal(g.events('RATE_LIMITED').length, 0);
+            await g.close();
+        });
+});
+
+
 describe('a token that expires', () => {
     test('ends the session: 4004, and the user leaves voice', async () => {
         const user = newUser();

@@ -130,7 +130,7 @@ gateway_dispatch(void **state)
         "CHANNEL_CREATE", "CHANNEL_UPDATE", "CHANNEL_DELETE",
         "GUILD_ROLE_CREATE", "GUILD_ROLE_UPDATE", "GUILD_ROLE_DELETE",
         "GUILD_MEMBER_ADD", "GUILD_MEMBER_UPDATE", "GUILD_MEMBER_REMOVE",
-        "GUILD_MEMBERS_CHUNK", "VOICE_STATE_UPDATE", "VOICE_SERVER_UPDATE"
+        "GUILD_MEMBERS_CHUNK", "RATE_LIMITED", "VOICE_STATE_UPDATE", "VOICE_SERVER_UPDATE"
     };
 
     (void) state;
@@ -242,6 +242,23 @@ gateway_resumed(void **state)
     is_json(&b, "{\"_trace\":[]}");
     voice_gateway_resumed_d(&b, "n1");
     is_json(&b, "{\"_trace\":[\"n1\"]}");
+}
+
+
+static void
+gateway_rate_limited(void **state)
+{
+    voice_buf_t  b;
+
+    (void) state;
+
+    voice_buf_growing(&b, NULL, 4096);
+    voice_gateway_rate_limited_d(&b, UINT64_MAX, 29007, "n\"1");
+    is_json(&b, "{\"opcode\":8,\"retry_after\":29.007,\"meta\":{\"guild_id\":"
+            "\"18446744073709551615\",\"nonce\":\"n\\\"1\"}}");
+    voice_gateway_rate_limited_d(&b, 1, 0, "");
+    is_json(&b, "{\"opcode\":8,\"retry_after\":0.0,"
+            "\"meta\":{\"guild_id\":\"1\"}}");
 }
 
 
@@ -816,6 +833,7 @@ main(void)
         cmocka_unit_test(gateway_dispatch),
         cmocka_unit_test(gateway_ready),
         cmocka_unit_test(gateway_resumed),
+        cmocka_unit_test(gateway_rate_limited),
         cmocka_unit_test(gateway_guild_create),
         cmocka_unit_test(gateway_guild_create_states),
         cmocka_unit_test(gateway_voice_state),
