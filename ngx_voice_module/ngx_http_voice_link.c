@@ -11,8 +11,9 @@
 #include "ngx_http_voice_link.h"
 
 
-/* From the request to its answer. */
+/* From the request to its answer, ms, and more for each so many bytes. */
 #define NGX_HTTP_VOICE_LINK_TIMEOUT    2000
+#define NGX_HTTP_VOICE_LINK_BYTES      1024
 
 
 static void ngx_http_voice_link_handler(ngx_event_t *ev);
@@ -355,7 +356,7 @@ ngx_http_voice_link_verify(ngx_http_voice_link_t *link)
 
 
 static void
-ngx_http_voice_link_handshake_handler(ngx_connection_t *c)
+ngx_http_voice_link_shaken(ngx_connection_t *c)
 {
     const char             *why;
     ngx_http_voice_link_t  *link = c->data;
@@ -399,11 +400,16 @@ ngx_http_voice_link_handshake(ngx_http_voice_link_t *link)
     rc = ngx_ssl_handshake(c);
 
     if (rc == NGX_AGAIN) {
-        c->ssl->handler = ngx_http_voice_link_handshake_handler;
+
+        /* nginx's own handlers know nothing of c->close */
+
+        c->read->handler = ngx_http_voice_link_handler;
+        c->write->handler = ngx_http_voice_link_handler;
+
         return NGX_AGAIN;
     }
 
-    ngx_http_voice_link_handshake_handler(c);
+    ngx_http_voice_link_shaken(c);
 
     return NGX_AGAIN;
 }
@@ -560,7 +566,8 @@ ngx_http_voice_link_post(ngx_http_voice_link_t *link, const voice_buf_t *body)
         return;
     }
 
-    ngx_add_timer(&link->timer, NGX_HTTP_VOICE_LINK_TIMEOUT);
+    ngx_add_timer(&link->timer, NGX_HTTP_VOICE_LINK_TIMEOUT
+                                + b->len / NGX_HTTP_VOICE_LINK_BYTES);
 
     if (link->connection == NULL) {
         rc = ngx_http_voice_link_connect(link);
