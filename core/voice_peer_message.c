@@ -49,6 +49,34 @@ static const voice_field_t  voice_peer_message_fields[] = {
 };
 
 
+static const voice_field_t  voice_peer_offer_fields[] = {
+
+    { "g", VOICE_FIELD_DECIMAL_ID, true,
+      offsetof(voice_store_version_t, id), 0, 0,
+      "g: a snowflake as a string is expected" },
+
+    { "r", VOICE_FIELD_DECIMAL_ID, true,
+      offsetof(voice_store_version_t, revision), 0, 0,
+      "r: a revision as a string is expected" },
+
+    { "h", VOICE_FIELD_DECIMAL_ID, false,
+      offsetof(voice_store_version_t, digest), 0, 0,
+      "h: a digest as a string is expected" }
+};
+
+
+static const voice_field_t  voice_peer_guild_fields[] = {
+
+    { "g", VOICE_FIELD_DECIMAL_ID, true,
+      offsetof(voice_peer_guild_t, id), 0, 0,
+      "g: a snowflake as a string is expected" },
+
+    { "r", VOICE_FIELD_DECIMAL_ID, true,
+      offsetof(voice_peer_guild_t, revision), 0, 0,
+      "r: a revision as a string is expected" }
+};
+
+
 static const voice_field_t  voice_peer_state_fields[] = {
 
     { "g", VOICE_FIELD_DECIMAL_ID, true,
@@ -93,7 +121,15 @@ static const voice_field_t  voice_peer_answer_fields[] = {
 
     { "refused", VOICE_FIELD_U32, false,
       offsetof(voice_peer_answer_t, refused), 0, UINT32_MAX,
-      "refused: a number is expected" }
+      "refused: a number is expected" },
+
+    { "want", VOICE_FIELD_DECIMAL_ID, false,
+      offsetof(voice_peer_answer_t, want), 0, 0,
+      "want: bits of offers, as a number in a string, are expected" },
+
+    { "guilds", VOICE_FIELD_BOOL, false,
+      offsetof(voice_peer_answer_t, guilds), 0, 0,
+      "guilds: a boolean is expected" }
 };
 
 
@@ -124,6 +160,11 @@ voice_peer_put_begin(voice_buf_t *b, const voice_peer_message_t *m)
     if (m->has_digest) {
         voice_peer_put_number(b, "digest", m->digest);
         voice_buf_printf(b, ",\"count\":%u", m->count);
+    }
+
+    if (m->has_guilds) {
+        voice_buf_printf(b, ",\"guilds\":\"%llu\"",
+                         (unsigned long long) m->guilds);
     }
 
     voice_buf_puts(b, ",\"states\":[");
@@ -164,23 +205,97 @@ voice_peer_put_end(voice_buf_t *b)
 }
 
 
-static voice_err_t
-voice_peer_list(const voice_json_t *object, const char *key,
-    voice_json_t *list)
+void
+voice_peer_put_offers(voice_buf_t *b, const voice_store_version_t *list,
+    size_t n)
+{
+    size_t  i;
+
+    voice_buf_puts(b, "],\"offers\":[");
+
+    for (i = 0; i < n; i++) {
+        voice_buf_printf(b, "%s{\"g\":\"%llu\",\"r\":\"%llu\"",
+                         i == 0 ? "" : ",", (unsigned long long) list[i].id,
+                         (unsigned long long) list[i].revision);
+        voice_peer_put_number(b, "h", list[i].digest);
+        voice_buf_puts(b, "}");
+    }
+}
+
+
+void
+voice_peer_put_guild(voice_buf_t *b, const voice_peer_guild_t *guild)
+{
+    voice_buf_printf(b, "],\"guild\":{\"g\":\"%llu\",\"r\":\"%llu\"",
+                     (unsigned long long) guild->id,
+                     (unsigned long long) guild->revision);
+
+    if (guild->text != NULL) {
+        voice_buf_puts(b, ",\"text\":");
+        voice_buf_put(b, guild->text, guild->len);
+    }
+
+    voice_buf_puts(b, "}}");
+}
+
+
+static bool
+voice_peer_part(const voice_json_t *object, const char *key,
+    voice_json_type_t expected, voice_json_t *part)
 {
     voice_json_type_t  type;
 
-    type = voice_json_get(object, key, list);
+    type = voice_json_get(object, key, part);
 
-    return (type == VOICE_JSON_ARRAY || type == VOICE_JSON_ABSENT)
-           ? VOICE_OK : VOICE_E_FORMAT;
+    return type == expected || type == VOICE_JSON_ABSENT;
+}
+
+
+static voice_err_t
+voice_peer_parts(const voice_json_t *object, voice_peer_parts_t *parts,
+    const char **why)
+{
+    if (!voice_peer_part(object, "states", VOICE_JSON_ARRAY, &parts->states)
+        || !voice_peer_part(object, "orders", VOICE_JSON_ARRAY,
+                            &parts->orders)
+        || !voice_peer_part(object, "offers", VOICE_JSON_ARRAY,
+                            &parts->offers))
+    {
+        *why = "states, orders and offers: arrays are expected";
+        return VOICE_E_FORMAT;
+    }
+
+    if (!voice_peer_part(object, "guild", VOICE_JSON_OBJECT, &parts->guild)) {
+        *why = "guild: an object is expected";
+        return VOICE_E_FORMAT;
+    }
+
+    return VOICE_OK;
+}
+
+
+/* One that may be 0. */
+
+static voice_err_t
+voice_peer_guilds(const voice_json_t *object, voice_peer_message_t *m,
+    const char **why)
+{
+    voice_json_t  value;
+
+    if (voice_json_get(object, "guilds", &value) == VOICE_JSON_ABSENT) {
+        return VOICE_OK;
+    }
+
+    m->has_guilds = true;
+    *why = "guilds: a number as a string is expected";
+
+    return voice_json_decimal(&value, &m->guilds);
 }
 
 
 voice_err_t
 voice_peer_message_decode(const char *text, size_t len,
-    voice_peer_message_t *m, voice_json_t *states, voice_json_t *orders,
-    const char **why)
+    voice_peer_message_t *m, voice_peer_parts_t *parts, const char **why)
 {
     voice_err_t           err;
     voice_json_t          object, value;
@@ -197,6 +312,15 @@ voice_peer_message_decode(const char *text, size_t len,
     err = voice_fields_read(&object, voice_peer_message_fields,
                             voice_peer_fields(voice_peer_message_fields),
                             &got, why);
+
+    if (err == VOICE_OK) {
+        err = voice_peer_guilds(&object, &got, why);
+    }
+
+    if (err == VOICE_OK) {
+        err = voice_peer_parts(&object, parts, why);
+    }
+
     if (err != VOICE_OK) {
         return err;
     }
@@ -205,14 +329,6 @@ voice_peer_message_decode(const char *text, size_t len,
                   != VOICE_JSON_ABSENT;
     got.has_digest = voice_json_get(&object, "count", &value)
                      != VOICE_JSON_ABSENT;
-
-    if (voice_peer_list(&object, "states", states) != VOICE_OK
-        || voice_peer_list(&object, "orders", orders) != VOICE_OK)
-    {
-        *why = "states and orders: arrays are expected";
-        return VOICE_E_FORMAT;
-    }
-
     *m = got;
 
     return VOICE_OK;
@@ -239,13 +355,68 @@ voice_peer_state_decode(const voice_json_t *item, voice_state_info_t *info,
 }
 
 
+voice_err_t
+voice_peer_offer_decode(const voice_json_t *item,
+    voice_store_version_t *version, const char **why)
+{
+    voice_err_t            err;
+    voice_store_version_t  got;
+
+    memset(&got, 0, sizeof(got));
+
+    err = voice_fields_read(item, voice_peer_offer_fields,
+                            voice_peer_fields(voice_peer_offer_fields), &got,
+                            why);
+    if (err == VOICE_OK) {
+        *version = got;
+    }
+
+    return err;
+}
+
+
+voice_err_t
+voice_peer_guild_decode(const voice_json_t *value, voice_peer_guild_t *guild,
+    const char **why)
+{
+    voice_err_t         err;
+    voice_json_t        text;
+    voice_peer_guild_t  got;
+
+    memset(&got, 0, sizeof(got));
+
+    err = voice_fields_read(value, voice_peer_guild_fields,
+                            voice_peer_fields(voice_peer_guild_fields), &got,
+                            why);
+    if (err != VOICE_OK) {
+        return err;
+    }
+
+    if (!voice_peer_part(value, "text", VOICE_JSON_OBJECT, &text)) {
+        *why = "text: an object is expected";
+        return VOICE_E_FORMAT;
+    }
+
+    if (text.type == VOICE_JSON_OBJECT) {
+        got.text = text.start;
+        got.len = (size_t) (text.end - text.start);
+    }
+
+    *guild = got;
+
+    return VOICE_OK;
+}
+
+
 void
 voice_peer_put_answer(voice_buf_t *b, const voice_peer_answer_t *a)
 {
     voice_buf_puts(b, "{\"v\":1");
     voice_peer_put_number(b, "seq", a->seq);
-    voice_buf_printf(b, ",\"sync\":%s,\"refused\":%u}",
+    voice_buf_printf(b, ",\"sync\":%s,\"refused\":%u",
                      a->sync ? "true" : "false", a->refused);
+    voice_peer_put_number(b, "want", a->want);
+    voice_buf_printf(b, ",\"guilds\":%s}", a->guilds ? "true" : "false");
 }
 
 

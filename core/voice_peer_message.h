@@ -10,6 +10,14 @@
  *
  *   {"v":1,"seq":"19","sync":false,"refused":0}
  *
+ *   {"v":1,"from":"ams1","boot":"0f..","states":[],
+ *    "offers":[{"g":"1000","r":"5","h":".."},{"g":"1001","r":"2"}]}
+ *
+ *   {"v":1,"seq":"19","sync":false,"refused":0,"want":"1"}
+ *
+ *   {"v":1,"from":"ams1","boot":"0f..","states":[],
+ *    "guild":{"g":"1000","r":"5","text":{"id":"1000","name":"..",..}}}
+ *
  * g, u, c, s, f, r: guild, user, channel (absent: none), session, flags as in
  * voice_guild.h, request to speak in unix ms (absent: none).
  *
@@ -26,7 +34,9 @@
 
 
 #include "voice_buf.h"
+#include "voice_directory.h"
 #include "voice_json.h"
+#include "voice_store.h"
 #include "voice_zone.h"
 
 
@@ -34,7 +44,7 @@
 #define VOICE_PEER_SYNC_LAST     2u
 
 #define VOICE_PEER_STATES_MAX    1024       /* states and orders of a message */
-#define VOICE_PEER_MESSAGE_MAX   (512 * 1024)
+#define VOICE_PEER_MESSAGE_MAX   (VOICE_DIR_GUILD_TEXT_MAX + 64 * 1024)
 
 
 typedef struct {
@@ -48,35 +58,67 @@ typedef struct {
     bool       has_digest;            /* of the states as of seq */
     uint64_t   digest;
     uint32_t   count;
+    bool       has_guilds;
+    uint64_t   guilds;                /* digest of all */
 } voice_peer_message_t;
+
+/* What is in a message, of type VOICE_JSON_ABSENT what isn't. */
+typedef struct {
+    voice_json_t   states;
+    voice_json_t   orders;
+    voice_json_t   offers;
+    voice_json_t   guild;
+} voice_peer_parts_t;
 
 typedef struct {
     uint32_t   v;
     uint64_t   seq;
     bool       sync;
     uint32_t   refused;
+    uint64_t   want;
+    bool       guilds;
 } voice_peer_answer_t;
 
+/* A guild as it is sent. */
+typedef struct {
+    uint64_t     id;
+    uint64_t     revision;
+    const char  *text;                /* NULL: taken away */
+    size_t       len;
+} voice_peer_guild_t;
 
-/* A message: begin, states and orders one by one, end. */
+
+/*
+ * A message: begin, states and orders one by one, end; or begin, offers, end;
+ * or begin, one guild.
+ */
 void voice_peer_put_begin(voice_buf_t *b, const voice_peer_message_t *m);
 void voice_peer_put_state(voice_buf_t *b, const voice_state_info_t *info,
     bool first);
 void voice_peer_put_orders(voice_buf_t *b);
 void voice_peer_put_end(voice_buf_t *b);
 
+void voice_peer_put_offers(voice_buf_t *b, const voice_store_version_t *list,
+    size_t n);
+void voice_peer_put_guild(voice_buf_t *b, const voice_peer_guild_t *guild);
+
 /*
- * The values point into text.
+ * The parts point into text.
  *
  * VOICE_E_FORMAT, VOICE_E_RANGE   *why says what was expected
  */
 voice_err_t voice_peer_message_decode(const char *text, size_t len,
-    voice_peer_message_t *m, voice_json_t *states, voice_json_t *orders,
-    const char **why);
+    voice_peer_message_t *m, voice_peer_parts_t *parts, const char **why);
 
 /* An item of states or orders. */
 voice_err_t voice_peer_state_decode(const voice_json_t *item,
     voice_state_info_t *info, const char **why);
+
+/* An item of offers; the guild. */
+voice_err_t voice_peer_offer_decode(const voice_json_t *item,
+    voice_store_version_t *version, const char **why);
+voice_err_t voice_peer_guild_decode(const voice_json_t *value,
+    voice_peer_guild_t *guild, const char **why);
 
 void voice_peer_put_answer(voice_buf_t *b, const voice_peer_answer_t *a);
 voice_err_t voice_peer_answer_decode(const char *text, size_t len,

@@ -3,9 +3,10 @@
  */
 
 
-#include "voice_store.h"
+#include "voice_store_internal.h"
 
 #include <errno.h>
+#include <sodium.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -111,8 +112,8 @@ store_order(void)
 }
 
 
-static voice_store_value_t *
-store_value(voice_store_guild_t *g)
+voice_store_value_t *
+voice_store_value(voice_store_guild_t *g)
 {
     return &g->value[atomic_load(&g->now) & 1];
 }
@@ -133,6 +134,39 @@ store_chunk_free(voice_store_t *st, uint32_t head)
 }
 
 
+uint64_t
+voice_store_hash(const void *data, size_t len)
+{
+    uint8_t   hash[crypto_shorthash_BYTES];
+    uint64_t  n;
+
+    static const uint8_t  key[crypto_shorthash_KEYBYTES];
+
+    crypto_shorthash(hash, data, len, key);
+    memcpy(&n, hash, sizeof(n));
+
+    return n;
+}
+
+
+/* A guild's part of the digest of all; 0: it was never changed. */
+
+static uint64_t
+store_part(voice_store_guild_t *g)
+{
+    voice_store_value_t    *v = voice_store_value(g);
+    voice_store_version_t   version;
+
+    memset(&version, 0, sizeof(version));
+
+    version.id = g->id;
+    version.revision = v->revision;
+    version.digest = v->digest;
+
+    return v->change != 0 ? voice_store_hash(&version, sizeof(version)) : 0;
+}
+
+
 /* What no entry leads to is free. */
 
 static void
@@ -146,8 +180,11 @@ store_repair(voice_store_t *st)
         st->chunk[c].mark = 0;
     }
 
+    h->digest = 0;
+
     for (i = 0; i < h->guilds; i++) {
-        v = store_value(&h->guild[i]);
+        v = voice_store_value(&h->guild[i]);
+        h->digest += store_part(&h->guild[i]);
 
         if (v->change > atomic_load(&h->change)) {
             atomic_store(&h->change, v->change);
@@ -173,8 +210,8 @@ store_repair(voice_store_t *st)
 }
 
 
-static void
-store_lock(voice_store_t *st)
+void
+voice_store_lock(voice_store_t *st)
 {
     if (pthread_mutex_lock(&st->header->mutex) == EOWNERDEAD) {
         store_repair(st);
@@ -183,8 +220,8 @@ store_lock(voice_store_t *st)
 }
 
 
-static void
-store_unlock(voice_store_t *st)
+void
+voice_store_unlock(voice_store_t *st)
 {
     pthread_mutex_unlock(&st->header->mutex);
 }
@@ -269,8 +306,8 @@ store_read(const voice_store_t *st, const voice_store_value_t *v, char *text)
 }
 
 
-static voice_store_guild_t *
-store_find(voice_store_t *st, uint64_t guild_id)
+voice_store_guild_t *
+voice_store_find(voice_store_t *st, uint64_t guild_id)
 {
     uint32_t               i;
     voice_store_header_t  *h = st->header;
@@ -308,26 +345,22 @@ store_add(voice_store_t *st, uint64_t guild_id)
 }
 
 
-static voice_err_t
-store_put(voice_store_t *st, uint64_t guild_id, const char *text, size_t len,
-    uint64_t expected, uint64_t *change)
+voice_err_t
+voice_store_put_locked(voice_store_t *st, uint64_t guild_id, const char *text,
+    size_t len, uint64_t revision, uint64_t *change)
 {
     uint32_t               head;
     voice_store_guild_t   *g;
     voice_store_value_t   *v, *old;
     voice_store_header_t  *h = st->header;
 
-    g = store_find(st, guild_id);
-
-    if (expected != (g != NULL ? store_value(g)->change : 0)) {
-        return VOICE_E_STALE;
-    }
-
     head = (text != NULL) ? store_write(st, text, len) : 0;
 
     if (text != NULL && head == 0) {
         return VOICE_E_FULL;
     }
+
+    g = voice_store_find(st, guild_id);
 
     if (g == NULL) {
         g = store_add(st, guild_id);
@@ -338,19 +371,25 @@ store_put(voice_store_t *st, uint64_t guild_id, const char *text, size_t len,
         }
     }
 
-    old = store_value(g);
+    h->digest -= store_part(g);
+
+    old = voice_store_value(g);
     v = &g->value[(atomic_load(&g->now) & 1) ^ 1];
 
     v->change = atomic_load(&h->change) + 1;
+    v->revision = (revision != 0) ? revision : old->revision + 1;
+    v->digest = (text != NULL) ? voice_store_hash(text, len) : 0;
     v->head = head;
     v->len = (uint32_t) len;
     v->state = (text != NULL) ? VOICE_STORE_TEXT : VOICE_STORE_DELETED;
+    v->foreign = (revision != 0);
 
     store_order();
     atomic_fetch_add(&g->now, 1);
     store_order();
 
     *change = v->change;
+    h->digest += store_part(g);
     atomic_store(&h->change, v->change);
 
     if (old->state == VOICE_STORE_TEXT) {
@@ -361,19 +400,34 @@ store_put(voice_store_t *st, uint64_t guild_id, const char *text, size_t len,
 }
 
 
+bool
+voice_store_valid(uint64_t guild_id, const char *text, size_t len)
+{
+    return guild_id != 0 && len <= UINT32_MAX && (text == NULL || len != 0);
+}
+
+
 voice_err_t
 voice_store_put(voice_store_t *st, uint64_t guild_id, const char *text,
     size_t len, uint64_t expected, uint64_t *change)
 {
-    voice_err_t  err;
+    voice_err_t           err;
+    voice_store_guild_t  *g;
 
-    if (guild_id == 0 || len > UINT32_MAX || (text != NULL && len == 0)) {
+    if (!voice_store_valid(guild_id, text, len)) {
         return VOICE_E_RANGE;
     }
 
-    store_lock(st);
-    err = store_put(st, guild_id, text, len, expected, change);
-    store_unlock(st);
+    voice_store_lock(st);
+
+    g = voice_store_find(st, guild_id);
+    err = VOICE_E_STALE;
+
+    if (expected == (g != NULL ? voice_store_value(g)->change : 0)) {
+        err = voice_store_put_locked(st, guild_id, text, len, 0, change);
+    }
+
+    voice_store_unlock(st);
 
     return err;
 }
@@ -386,50 +440,90 @@ voice_store_change(const voice_store_t *st)
 }
 
 
+/* NULL: none; under the lock. */
+
+static voice_err_t
+store_entry(voice_store_t *st, voice_store_guild_t *g,
+    const voice_alloc_t *alloc, voice_store_entry_t *entry)
+{
+    voice_store_value_t  *v;
+
+    memset(entry, 0, sizeof(voice_store_entry_t));
+
+    if (g == NULL) {
+        return VOICE_E_NOT_FOUND;
+    }
+
+    v = voice_store_value(g);
+
+    entry->id = g->id;
+    entry->change = v->change;
+    entry->revision = v->revision;
+    entry->state = (voice_store_state_t) v->state;
+
+    if (v->state == VOICE_STORE_TEXT) {
+        entry->len = v->len;
+        entry->text = voice_alloc(alloc, entry->len + 1);
+
+        if (entry->text == NULL) {
+            return VOICE_E_NOMEM;
+        }
+
+        store_read(st, v, entry->text);
+    }
+
+    return VOICE_OK;
+}
+
+
 voice_err_t
 voice_store_next(voice_store_t *st, uint64_t since, const voice_alloc_t *alloc,
     voice_store_entry_t *entry)
 {
     uint32_t               i;
+    uint64_t               change;
     voice_err_t            err;
-    voice_store_guild_t   *g;
-    voice_store_value_t   *v, *best;
+    voice_store_guild_t   *best;
     voice_store_header_t  *h = st->header;
 
-    memset(entry, 0, sizeof(voice_store_entry_t));
-
-    store_lock(st);
+    voice_store_lock(st);
 
     for (i = 0, best = NULL; i < h->guilds; i++) {
-        g = &h->guild[i];
-        v = store_value(g);
+        change = voice_store_value(&h->guild[i])->change;
 
-        if (v->change > since && (best == NULL || v->change < best->change)) {
-            best = v;
-            entry->id = g->id;
+        if (change > since
+            && (best == NULL || change < voice_store_value(best)->change))
+        {
+            best = &h->guild[i];
         }
     }
 
-    err = (best != NULL) ? VOICE_OK : VOICE_E_NOT_FOUND;
+    err = store_entry(st, best, alloc, entry);
 
-    if (best != NULL) {
-        entry->change = best->change;
-        entry->state = (voice_store_state_t) best->state;
+    voice_store_unlock(st);
 
-        if (best->state == VOICE_STORE_TEXT) {
-            entry->len = best->len;
-            entry->text = voice_alloc(alloc, entry->len + 1);
+    return err;
+}
 
-            if (entry->text != NULL) {
-                store_read(st, best, entry->text);
 
-            } else {
-                err = VOICE_E_NOMEM;
-            }
-        }
+voice_err_t
+voice_store_get(voice_store_t *st, uint64_t guild_id,
+    const voice_alloc_t *alloc, voice_store_entry_t *entry)
+{
+    voice_err_t           err;
+    voice_store_guild_t  *g;
+
+    voice_store_lock(st);
+
+    g = voice_store_find(st, guild_id);
+
+    if (g != NULL && voice_store_value(g)->change == 0) {
+        g = NULL;
     }
 
-    store_unlock(st);
+    err = store_entry(st, g, alloc, entry);
+
+    voice_store_unlock(st);
 
     return err;
 }
@@ -459,7 +553,7 @@ voice_store_name_set(voice_store_t *st, uint64_t user_id, const char *name,
 
     place = store_names(st, user_id);
 
-    store_lock(st);
+    voice_store_lock(st);
 
     for (i = 0, n = &place[0]; i < VOICE_STORE_WAYS; i++) {
         if (place[i].user_id == user_id) {
@@ -482,7 +576,7 @@ voice_store_name_set(voice_store_t *st, uint64_t user_id, const char *name,
     store_order();
     n->user_id = user_id;
 
-    store_unlock(st);
+    voice_store_unlock(st);
 }
 
 
@@ -497,7 +591,7 @@ voice_store_name_get(voice_store_t *st, uint64_t user_id,
     place = store_names(st, user_id);
     err = VOICE_E_NOT_FOUND;
 
-    store_lock(st);
+    voice_store_lock(st);
 
     for (i = 0; i < VOICE_STORE_WAYS && err != VOICE_OK; i++) {
         if (place[i].user_id == user_id) {
@@ -507,7 +601,7 @@ voice_store_name_get(voice_store_t *st, uint64_t user_id,
         }
     }
 
-    store_unlock(st);
+    voice_store_unlock(st);
 
     return err;
 }
@@ -521,16 +615,16 @@ voice_store_stats(voice_store_t *st, voice_store_stats_t *stats)
 
     memset(stats, 0, sizeof(voice_store_stats_t));
 
-    store_lock(st);
+    voice_store_lock(st);
 
     stats->chunks = h->chunks;
     stats->chunks_used = h->chunks_used;
 
     for (i = 0; i < h->guilds; i++) {
-        state = store_value(&h->guild[i])->state;
+        state = voice_store_value(&h->guild[i])->state;
         stats->guilds += (state == VOICE_STORE_TEXT);
         stats->deleted += (state == VOICE_STORE_DELETED);
     }
 
-    store_unlock(st);
+    voice_store_unlock(st);
 }

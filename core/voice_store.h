@@ -8,6 +8,12 @@
  * Each change of a guild gets a number, so that a worker asks for what
  * changed since it looked last, and parses only that.
  *
+ * Several nodes tell each other of their guilds.  Each change raises the
+ * guild's revision, and the higher revision holds at all nodes; of two that
+ * were made at once the one whose text has the higher digest.  So all come to
+ * the same guild, whatever the order in which they hear of it, and of two
+ * changes that did not know of each other one is lost.
+ *
  * The truth are the guilds' entries and the chains of chunks that they lead
  * to; which chunks are free is derived from them when a process died inside
  * the lock.  Nothing of this is on the packet path: each function takes the
@@ -31,12 +37,17 @@
 
 
 #define VOICE_STORE_MAGIC          0x65726F74532D7876ull    /* "vx-Store" */
-#define VOICE_STORE_LAYOUT         2
+#define VOICE_STORE_LAYOUT         3
 
 #define VOICE_STORE_CHUNK          4096
 #define VOICE_STORE_GUILDS         16384
 #define VOICE_STORE_NAMES          65536      /* a power of two */
 #define VOICE_STORE_WAYS           4          /* places for one name */
+
+#define VOICE_STORE_VERSIONS       64         /* compared at once */
+
+/* How long one node's guilds are taken before another's are asked for, ms. */
+#define VOICE_STORE_SYNC           10000
 
 #define VOICE_STORE_SIZE_MIN       (1024 * 1024)          /* bytes of text */
 #define VOICE_STORE_SIZE_MAX       (4096ull * 1024 * 1024)
@@ -52,9 +63,12 @@ typedef enum {
 
 typedef struct {
     uint64_t   change;         /* number of the change; 0: none so far */
+    uint64_t   revision;       /* over all nodes */
+    uint64_t   digest;         /* of the text; 0: deleted */
     uint32_t   head;           /* first chunk, index + 1 */
     uint32_t   len;
     uint32_t   state;          /* voice_store_state_t */
+    uint32_t   foreign;        /* another node has changed it */
 } voice_store_value_t;
 
 
@@ -87,6 +101,8 @@ typedef struct {
     uint64_t           size;            /* bytes of the whole mapping */
     _Atomic uint64_t   change;          /* number of the last change */
     _Atomic uint64_t   generation;      /* of the directory's file in use */
+    uint64_t           digest;          /* of all guilds' versions */
+    _Atomic uint64_t   sync;            /* ms, when others may be asked */
     uint64_t           named;
     uint32_t           guilds;          /* entries that were ever used */
     uint32_t           chunk_free;      /* index + 1 */
@@ -110,6 +126,7 @@ typedef struct {
 typedef struct {
     uint64_t              id;
     uint64_t              change;
+    uint64_t              revision;
     voice_store_state_t   state;
     char                 *text;         /* of VOICE_STORE_TEXT: the caller's,
                                            with a NUL; else NULL */
@@ -156,6 +173,48 @@ voice_err_t voice_store_put(voice_store_t *st, uint64_t guild_id,
  */
 voice_err_t voice_store_next(voice_store_t *st, uint64_t since,
     const voice_alloc_t *alloc, voice_store_entry_t *entry);
+
+/* That of a guild; VOICE_E_NOT_FOUND: it was never changed; VOICE_E_NOMEM. */
+voice_err_t voice_store_get(voice_store_t *st, uint64_t guild_id,
+    const voice_alloc_t *alloc, voice_store_entry_t *entry);
+
+
+/* What tells two states of a guild apart. */
+typedef struct {
+    uint64_t   id;
+    uint64_t   revision;
+    uint64_t   digest;
+} voice_store_version_t;
+
+/*
+ * Versions of guilds that were changed after `since`, which moves, in that
+ * order; all: also those that came from other nodes.  n = 0: no more.
+ */
+void voice_store_versions(voice_store_t *st, uint64_t *since, bool all,
+    voice_store_version_t *list, size_t max, size_t *n);
+
+/* Which of them, at most VOICE_STORE_VERSIONS, are newer: bit 0, the first. */
+uint64_t voice_store_wants(voice_store_t *st,
+    const voice_store_version_t *list, size_t n);
+
+/*
+ * As voice_store_put(), for what another node has put at that revision.
+ *
+ * VOICE_E_STALE  what is here is as new
+ * VOICE_E_RANGE  no such revision
+ */
+voice_err_t voice_store_merge(voice_store_t *st, uint64_t guild_id,
+    const char *text, size_t len, uint64_t revision, uint64_t *change);
+
+/* The same at two nodes if the versions of all guilds are. */
+uint64_t voice_store_digest(voice_store_t *st);
+
+/*
+ * Whether a node may be asked for all its guilds.  Only one is, for
+ * VOICE_STORE_SYNC: what it sends others need not send as well.
+ */
+bool voice_store_sync(voice_store_t *st, uint64_t now);
+
 
 /* Remembers what a user's token says; others may be forgotten for it. */
 void voice_store_name_set(voice_store_t *st, uint64_t user_id,

@@ -336,16 +336,22 @@ ngx_http_voice_guild_name(uint64_t user_id, const char *name, ngx_uint_t bot)
 }
 
 
-ngx_int_t
-ngx_http_voice_guild_put(uint64_t guild_id, const char *text, size_t len,
-    uint64_t before, ngx_log_t *log)
+voice_store_t *
+ngx_http_voice_guild_store(void)
 {
-    uint64_t                  change;
-    voice_err_t               err;
     ngx_http_voice_guilds_t  *gs = &ngx_http_voice_guilds;
 
-    err = voice_store_put(&gs->conf->store, guild_id, text, len, before,
-                          &change);
+    return gs->zone != NULL ? &gs->conf->store : NULL;
+}
+
+
+/* A guild in the store is another one. */
+
+static ngx_int_t
+ngx_http_voice_guild_follow(voice_err_t err, uint64_t guild_id, size_t len,
+    ngx_log_t *log)
+{
+    ngx_http_voice_guilds_t  *gs = &ngx_http_voice_guilds;
 
     if (err == VOICE_E_STALE) {
         return NGX_DECLINED;
@@ -365,12 +371,40 @@ ngx_http_voice_guild_put(uint64_t guild_id, const char *text, size_t len,
 
     ngx_http_voice_guild_enforce(guild_id, log);
 
-    (void) voice_log_guild(gs->zone, text != NULL ? VOICE_LOG_GUILD
-                                                  : VOICE_LOG_GUILD_DELETE,
+    (void) voice_log_guild(gs->zone, len != 0 ? VOICE_LOG_GUILD
+                                              : VOICE_LOG_GUILD_DELETE,
                            guild_id);
     ngx_voice_wake(gs->zone, log);
 
     return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_voice_guild_put(uint64_t guild_id, const char *text, size_t len,
+    uint64_t before, ngx_log_t *log)
+{
+    uint64_t     change;
+    voice_err_t  err;
+
+    err = voice_store_put(&ngx_http_voice_guilds.conf->store, guild_id, text,
+                          len, before, &change);
+
+    return ngx_http_voice_guild_follow(err, guild_id, len, log);
+}
+
+
+ngx_int_t
+ngx_http_voice_guild_merge(uint64_t guild_id, const char *text, size_t len,
+    uint64_t revision, ngx_log_t *log)
+{
+    uint64_t     change;
+    voice_err_t  err;
+
+    err = voice_store_merge(&ngx_http_voice_guilds.conf->store, guild_id, text,
+                            len, revision, &change);
+
+    return ngx_http_voice_guild_follow(err, guild_id, len, log);
 }
 
 

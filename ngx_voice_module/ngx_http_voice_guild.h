@@ -73,6 +73,13 @@ ngx_int_t ngx_http_voice_guild_put(uint64_t guild_id, const char *text,
     size_t len, uint64_t before, ngx_log_t *log);
 uint64_t ngx_http_voice_guild_change(uint64_t guild_id);
 
+/* The same for what another node has put at that revision. */
+ngx_int_t ngx_http_voice_guild_merge(uint64_t guild_id, const char *text,
+    size_t len, uint64_t revision, ngx_log_t *log);
+
+/* What all nodes have to have the same of; NULL: there are no guilds here. */
+voice_store_t *ngx_http_voice_guild_store(void);
+
 /* Whether a guild has a channel that another guild has, too. */
 ngx_uint_t ngx_http_voice_guild_conflict(const voice_dir_guild_t *guild,
     size_t *channel);

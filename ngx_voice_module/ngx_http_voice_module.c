@@ -484,6 +484,10 @@ ngx_http_voice_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
         clcf->handler = ngx_http_voice_peer_handler;
     }
 
+    if (conf->peer && ngx_http_voice_peer_check(cf, clcf) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
     if (clcf->noname && prev->status && clcf->handler == NULL) {
         conf->status = prev->status;
         clcf->handler = ngx_http_voice_status_handler;

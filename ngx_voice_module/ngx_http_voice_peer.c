@@ -9,6 +9,7 @@
 
 #include "ngx_http_voice_api.h"
 #include "ngx_http_voice_peer.h"
+#include "ngx_http_voice_replica.h"
 
 #include "voice_peer.h"
 #include "voice_peer_message.h"
@@ -69,6 +70,29 @@ ngx_http_voice_peer(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     clcf->handler = ngx_http_voice_peer_handler;
 
     return NGX_CONF_OK;
+}
+
+
+ngx_int_t
+ngx_http_voice_peer_check(ngx_conf_t *cf, ngx_http_core_loc_conf_t *clcf)
+{
+    if (!ngx_voice_cluster_configured(cf->cycle)) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "\"voice_peer\" in location \"%V\" needs a "
+                      "\"voice_cluster\" directive before \"http\"",
+                      &clcf->name);
+        return NGX_ERROR;
+    }
+
+    /* a guild is one message */
+
+    if (clcf->client_max_body_size != 0
+        && clcf->client_max_body_size < (off_t) VOICE_PEER_MESSAGE_MAX)
+    {
+        clcf->client_max_body_size = VOICE_PEER_MESSAGE_MAX;
+    }
+
+    return NGX_OK;
 }
 
 
@@ -192,8 +216,7 @@ typedef struct {
     voice_zone_t           *zone;
     ngx_log_t              *log;
     voice_peer_message_t    message;
-    voice_json_t            states;
-    voice_json_t            orders;
+    voice_peer_parts_t      parts;
     uint32_t                peer;
     uint32_t                refused;
 } ngx_http_voice_peer_ctx_t;
@@ -233,10 +256,12 @@ ngx_http_voice_peer_states(ngx_http_voice_peer_ctx_t *ctx)
 
     ngx_memzero(&item, sizeof(voice_json_t));
 
-    for (n = 0;
-         n < VOICE_PEER_STATES_MAX && voice_json_next(&ctx->states, &item);
-         n++)
-    {
+    for (n = 0; n < VOICE_PEER_STATES_MAX; n++) {
+
+        if (!voice_json_next(&ctx->parts.states, &item)) {
+            break;
+        }
+
         err = voice_peer_state_decode(&item, &info, &why);
 
         if (err == VOICE_OK) {
@@ -263,10 +288,12 @@ ngx_http_voice_peer_orders(ngx_http_voice_peer_ctx_t *ctx)
 
     ngx_memzero(&item, sizeof(voice_json_t));
 
-    for (n = 0;
-         n < VOICE_PEER_STATES_MAX && voice_json_next(&ctx->orders, &item);
-         n++)
-    {
+    for (n = 0; n < VOICE_PEER_STATES_MAX; n++) {
+
+        if (!voice_json_next(&ctx->parts.orders, &item)) {
+            break;
+        }
+
         if (voice_peer_state_decode(&item, &info, &why) == VOICE_OK
             && voice_peer_order(ctx->zone, &info) == VOICE_OK)
         {
@@ -421,7 +448,7 @@ ngx_http_voice_peer_refuse(ngx_http_voice_peer_ctx_t *ctx, ngx_uint_t status,
 static void
 ngx_http_voice_peer_message(ngx_http_voice_peer_ctx_t *ctx)
 {
-    char                  data[128];
+    char                  data[256];
     voice_buf_t           b;
     voice_peer_answer_t   answer;
 
@@ -437,6 +464,8 @@ ngx_http_voice_peer_message(ngx_http_voice_peer_ctx_t *ctx)
     }
 
     ngx_http_voice_peer_apply(ctx, &answer);
+    ngx_http_voice_replica_take(&ctx->message, &ctx->parts, &answer,
+                                ctx->log);
     ngx_voice_wake(ctx->zone, ctx->log);
 
     answer.refused = ctx->refused;
@@ -481,7 +510,7 @@ ngx_http_voice_peer_body_handler(ngx_http_request_t *r)
     }
 
     if (voice_peer_message_decode((char *) text.data, text.len, &ctx.message,
-                                  &ctx.states, &ctx.orders, &why)
+                                  &ctx.parts, &why)
         != VOICE_OK)
     {
         ngx_http_voice_peer_refuse(&ctx, NGX_HTTP_BAD_REQUEST, why);

@@ -24,6 +24,11 @@
 ngx_int_t ngx_http_voice_peer_handler(ngx_http_request_t *r);
 
 char *ngx_http_voice_peer(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+
+/* Of a location with voice_peer, once all has been parsed. */
+ngx_int_t ngx_http_voice_peer_check(ngx_conf_t *cf,
+    ngx_http_core_loc_conf_t *clcf);
+
 char *ngx_http_voice_peer_key(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 char *ngx_http_voice_peer_certificate(ngx_conf_t *cf, ngx_command_t *cmd,

@@ -2,7 +2,8 @@
  * Copyright (C) ngx-voice contributors
  *
  * The first worker tells all other nodes what happens to the voice states of
- * our users, as the log has it, and orders what was done to theirs.
+ * our users, as the log has it, and orders what was done to theirs; and which
+ * guilds were changed here.
  *
  * Nothing about that is kept: a node answers with the event that it is at,
  * and is told on from there, or all anew.  Each few seconds it is asked
@@ -15,6 +16,7 @@
 #include <ngx_event.h>
 
 #include "ngx_http_voice_link.h"
+#include "ngx_http_voice_replica.h"
 
 #include "voice_peer.h"
 
@@ -31,25 +33,26 @@
 
 /* Another node. */
 typedef struct {
-    ngx_queue_t            queue;
-    ngx_http_voice_link_t  link;
-    ngx_event_t            timer;          /* when to try again, or compare */
-    ngx_msec_t             beat;           /* when to compare */
-    ngx_uint_t             failures;
-    ngx_uint_t             refusals;
-    uint64_t               has;            /* event of our log it is at */
-    uint64_t               next;           /* what was looked at for it */
-    uint64_t               going;          /* seq of the present message */
-    uint32_t               slot;           /* of a sync */
-    char                   name[VOICE_CLUSTER_NAME_MAX + 1];
-    char                   url[VOICE_CLUSTER_URL_MAX + 1];
-    char                   boot[VOICE_CLUSTER_BOOT_MAX + 1];
-    unsigned               known:1;        /* `has` is what it said */
-    unsigned               sync:1;         /* a sync goes on */
-    unsigned               began:1;        /* its first part is out */
-    unsigned               last:1;         /* the present part is the last */
-    unsigned               there:1;        /* seen in the list of nodes */
-    unsigned               wait:1;         /* for the timer */
+    ngx_queue_t               queue;
+    ngx_http_voice_link_t     link;
+    ngx_http_voice_replica_t  replica;       /* guilds */
+    ngx_event_t               timer;         /* when to try again, or compare */
+    ngx_msec_t                beat;          /* when to compare */
+    ngx_uint_t                failures;
+    ngx_uint_t                refusals;
+    uint64_t                  has;           /* event of our log it is at */
+    uint64_t                  next;          /* what was looked at for it */
+    uint64_t                  going;         /* seq of the present message */
+    uint32_t                  slot;          /* of a sync */
+    char                      name[VOICE_CLUSTER_NAME_MAX + 1];
+    char                      url[VOICE_CLUSTER_URL_MAX + 1];
+    char                      boot[VOICE_CLUSTER_BOOT_MAX + 1];
+    unsigned                  known:1;       /* `has` is what it said */
+    unsigned                  sync:1;        /* a sync goes on */
+    unsigned                  began:1;       /* its first part is out */
+    unsigned                  last:1;        /* the present part is the last */
+    unsigned                  there:1;       /* seen in the list of nodes */
+    unsigned                  wait:1;        /* for the timer */
 } ngx_http_voice_push_t;
 
 
@@ -277,6 +280,7 @@ ngx_http_voice_push_compare(ngx_http_voice_push_t *p)
     m.digest = ps->digest;
     m.count = ps->count;
     p->going = next;
+    ngx_http_voice_replica_compare(&m);
 
     voice_peer_put_begin(&ps->body, &m);
     voice_peer_put_orders(&ps->body);
@@ -299,6 +303,21 @@ ngx_http_voice_push_hello(ngx_http_voice_push_t *p)
     voice_peer_put_begin(&ps->body, &m);
     voice_peer_put_orders(&ps->body);
     voice_peer_put_end(&ps->body);
+}
+
+
+/* Guilds; NGX_DECLINED: nothing new. */
+
+static ngx_int_t
+ngx_http_voice_push_guilds(ngx_http_voice_push_t *p)
+{
+    voice_peer_message_t  m;
+
+    ngx_http_voice_push_begin(p, &m);
+    p->going = p->has;
+
+    return ngx_http_voice_replica_say(&p->replica, &m,
+                                      &ngx_http_voice_pusher.body);
 }
 
 
@@ -326,9 +345,20 @@ ngx_http_voice_push_say(ngx_http_voice_push_t *p)
     }
 
     if (!p->sync) {
+
+        /* a new channel before those who come in; but not all guilds */
+
+        if (!p->replica.all && ngx_http_voice_push_guilds(p) == NGX_OK) {
+            return NGX_OK;
+        }
+
         rc = ngx_http_voice_push_events(p);
 
         if (rc == NGX_OK) {
+            return NGX_OK;
+        }
+
+        if (rc == NGX_DECLINED && ngx_http_voice_push_guilds(p) == NGX_OK) {
             return NGX_OK;
         }
 
@@ -408,6 +438,7 @@ ngx_http_voice_push_failed(ngx_http_voice_push_t *p, const char *why)
     p->known = 0;
     p->sync = 0;
     p->wait = 1;
+    ngx_http_voice_replica_lost(&p->replica);
 
     ngx_http_voice_push_later(p, ms / 2 + ngx_random() % ms);
 }
@@ -435,6 +466,7 @@ ngx_http_voice_push_handler(ngx_http_voice_link_t *link,
     }
 
     p->has = answer->seq;
+    ngx_http_voice_replica_answer(&p->replica, answer);
 
     if (p->sync && answer->sync) {
         ngx_http_voice_push_failed(p, "it is in another sync");
@@ -541,7 +573,10 @@ ngx_http_voice_push_add(const voice_node_info_t *info)
                        sizeof(p->boot));
 
     p->there = 1;
-    p->beat = ngx_current_msec + NGX_HTTP_VOICE_PUSH_BEAT;
+
+    /* what it does not know of guilds it finds out at once */
+    p->beat = ngx_current_msec;
+    ngx_http_voice_replica_init(&p->replica);
 
     p->timer.handler = ngx_http_voice_push_timer_handler;
     p->timer.data = p;

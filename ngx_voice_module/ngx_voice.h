@@ -34,8 +34,9 @@ voice_zone_t *ngx_voice_zone(ngx_cycle_t *cycle);
  */
 ngx_uint_t ngx_voice_serves(void);
 
-/* True if voice_zone was given: to be asked once all has been parsed. */
+/* True if the directive was given: to be asked once all has been parsed. */
 ngx_uint_t ngx_voice_zone_configured(ngx_cycle_t *cycle);
+ngx_uint_t ngx_voice_cluster_configured(ngx_cycle_t *cycle);
 
 /* Path of the zone's file, NUL-terminated; once all has been parsed. */
 ngx_str_t *ngx_voice_zone_path(ngx_cycle_t *cycle);

@@ -178,6 +178,17 @@ ngx_voice_zone_configured(ngx_cycle_t *cycle)
 }
 
 
+ngx_uint_t
+ngx_voice_cluster_configured(ngx_cycle_t *cycle)
+{
+    ngx_voice_conf_t  *vcf;
+
+    vcf = ngx_voice_get_conf(cycle);
+
+    return vcf != NULL && vcf->cluster.path.len != 0;
+}
+
+
 ngx_str_t *
 ngx_voice_zone_path(ngx_cycle_t *cycle)
 {

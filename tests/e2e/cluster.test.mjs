@@ -8,6 +8,8 @@
 
 import assert from 'node:assert/strict';
 import { createHmac } from 'node:crypto';
+import { rmSync } from 'node:fs';
+import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 
 import { Fleet, Traveller } from './lib/fleet.mjs';
@@ -15,6 +17,7 @@ import { CHANNEL, GUILD, GW, GatewayClient, PERM, USER, rest }
     from './lib/gateway.mjs';
 import { Bot } from './lib/library.mjs';
 import { Member, newUser } from './lib/member.mjs';
+import { Nginx } from './lib/nginx.mjs';
 import { voicectl } from './lib/voicectl.mjs';
 import { now, until } from './lib/wait.mjs';
 
@@ -128,6 +131,7 @@ describe('three nodes', () => {
         }
         say(t, 'from the request to the last packet: '
             + times.map((n) => `${n.toFixed(0)} ms`).join(', '));
+        assert.ok(Math.max(...times) < 2000, String(times));
 
         /* moved by the third node, then put out by the second */
 
@@ -289,6 +293,99 @@ describe('three nodes', () => {
             await one.leave();
         });
 
+    test('a guild that is changed at one node is so at all others',
+        async (t) => {
+            const [a, b, c] = fleet.nodes;
+            const id = '79000000000000000';
+            const room = '79000000000000001';
+            const other = newUser();
+            const api = (node, method, body, path = `guilds/${id}`) =>
+                rest(node.nginx, method, `/api/v1/${path}`,
+                    { token: fleet.platformToken(), body });
+            const everybody = (mask) => [{ id, name: '@everyone',
+                permissions: String(mask) }];
+            const allowed = PERM.VIEW | PERM.CONNECT | PERM.SPEAK;
+            const claims = { guilds: [id] };
+            const watcher = await GatewayClient.login(b.nginx,
+                { user: other, token: fleet.userToken(other, claims) });
+
+            assert.equal((await api(a, 'PUT', { name: 'Made at run time',
+                owner_id: USER.owner, roles: everybody(allowed),
+                channels: [{ id: room, name: 'room', type: 2 }],
+                members: [] })).status, 201);
+            await watcher.event('GUILD_CREATE', (d) => d.id === id
+                && !d.unavailable);
+
+            /* it can be used there, and the third node sees who is in it */
+
+            watcher.voice(id, room);
+            await watcher.event('VOICE_SERVER_UPDATE',
+                (d) => d.guild_id === id);
+
+            const start = now();
+            const name = (n) => api(a, 'PATCH', { name: n });
+
+            assert.equal((await name('Another')).status, 200);
+            await watcher.event('GUILD_UPDATE', (d) => d.name === 'Another');
+            say(t, `told at the other node after ${(now() - start).toFixed(0)} `
+                + 'ms');
+            assert.equal((await api(c, 'PATCH', { channels: [
+                { id: room, name: 'room', type: 2 },
+                { id: `${room}0`, name: 'second', type: 2 }] })).status, 200);
+            await watcher.event('CHANNEL_CREATE', (d) => d.id === `${room}0`);
+
+            /* who may not be there any more is put out by its own node */
+
+            const from = watcher.mark;
+
+            assert.equal((await api(a, 'PATCH',
+                { roles: everybody(PERM.VIEW) })).status, 200);
+            await watcher.state(other, (d) => d.channel_id === null,
+                { from });
+
+            /* two at once: all come to the same one */
+
+            const texts = async () => Promise.all(fleet.nodes.map(
+                async (n) => (await api(n, 'GET')).bytes.toString()));
+
+            for (let i = 0; i < 5; i++) {
+                await Promise.all([api(a, 'PATCH', { name: `a ${i}` }),
+                    api(b, 'PATCH', { name: `b ${i}` }),
+                    api(c, 'PATCH', { name: `c ${i}` })]);
+            }
+            await until('one guild at all nodes', async () =>
+                new Set(await texts()).size === 1, 20000, 100);
+            assert.match((await texts())[0], /"name":"[abc] 4"/);
+
+            /* a node that knows of nothing is told, also of what is old */
+
+            const quiet = 'guilds/79000000000000010';
+
+            assert.equal((await api(b, 'PUT', { name: 'Quiet',
+                owner_id: USER.owner, members: Array.from({ length: 4000 },
+                    (_, i) => ({ user: { id: String(5000 + i),
+                        username: `Member number ${i}`.padEnd(32, '.') } }))
+            }, quiet)).status, 201);
+            await until('the other guild', async () =>
+                (await api(a, 'GET', null, quiet)).status === 200
+                && (await api(c, 'GET', null, quiet)).status === 200);
+            await c.nginx.quit();
+            rmSync(join(c.nginx.dir, 'main.zone.guilds'));
+            assert.equal((await api(a, 'PATCH',
+                { name: 'Meanwhile' })).status, 200);
+            await c.nginx.launch();
+            await until('the guilds at the node that is back', async () =>
+                /Meanwhile/.test((await texts())[2])
+                && (await api(c, 'GET', null, quiet)).status === 200, 30000,
+            100);
+
+            assert.equal((await api(c, 'DELETE')).status, 204);
+            await watcher.event('GUILD_DELETE', (d) => d.id === id);
+            await until('no such guild', async () => (await api(a, 'GET'))
+                .status === 404, 10000);
+            await watcher.close();
+        });
+
     test('a node is believed about its own users only', async () => {
         const [a, b, c] = fleet.nodes;
         const one = await Traveller.join(fleet, a, GUILD, CHANNEL.lounge);
@@ -339,6 +436,12 @@ describe('three nodes', () => {
         await one.leave();
     });
 });
+
+
+test('voice_peer without a cluster is refused at the start', () =>
+    assert.rejects(Nginx.start({
+        server: 'location = /peer { voice_peer; }' }),
+    /"voice_peer" in location "\/peer" needs a "voice_cluster" directive/));
 
 
 /* Two who talk, by the gateways of nodes that don't serve them. */

@@ -60,7 +60,8 @@ fuzz_again(const voice_peer_message_t *m, const voice_json_t *states)
 {
     const char            *why;
     voice_buf_t            b;
-    voice_json_t           item, list, orders, again;
+    voice_json_t           item, again;
+    voice_peer_parts_t     parts;
     voice_state_info_t     info, back;
     voice_peer_message_t   got;
 
@@ -79,13 +80,13 @@ fuzz_again(const voice_peer_message_t *m, const voice_json_t *states)
         voice_peer_put_end(&b);
         fuzz_must(voice_buf_done(&b) == VOICE_OK);
 
-        fuzz_must(voice_peer_message_decode(text, b.len, &got, &list, &orders,
-                                            &why) == VOICE_OK);
+        fuzz_must(voice_peer_message_decode(text, b.len, &got, &parts, &why)
+                  == VOICE_OK);
         fuzz_must(strcmp(got.from, m->from) == 0 && got.seq == m->seq
                   && got.prev == m->prev && got.sync == m->sync);
 
         memset(&again, 0, sizeof(again));
-        fuzz_must(voice_json_next(&list, &again));
+        fuzz_must(voice_json_next(&parts.states, &again));
         fuzz_must(voice_peer_state_decode(&again, &back, &why) == VOICE_OK);
         fuzz_must(memcmp(&info, &back, sizeof(info)) == 0);
     }
@@ -138,12 +139,54 @@ fuzz_apply(const voice_peer_message_t *m, const voice_json_t *states,
 }
 
 
+static void
+fuzz_guilds(const voice_peer_message_t *m, const voice_peer_parts_t *parts)
+{
+    const char             *why;
+    voice_buf_t             b;
+    voice_json_t            item;
+    voice_peer_guild_t      guild, back;
+    voice_peer_parts_t      again;
+    voice_peer_message_t    got;
+    voice_store_version_t   version;
+
+    memset(&item, 0, sizeof(item));
+
+    while (voice_json_next(&parts->offers, &item)) {
+        (void) voice_peer_offer_decode(&item, &version, &why);
+    }
+
+    if (parts->guild.type != VOICE_JSON_OBJECT
+        || voice_peer_guild_decode(&parts->guild, &guild, &why) != VOICE_OK)
+    {
+        return;
+    }
+
+    voice_buf_fixed(&b, text, sizeof(text));
+    voice_peer_put_begin(&b, m);
+    voice_peer_put_guild(&b, &guild);
+
+    if (voice_buf_done(&b) != VOICE_OK) {
+        return;
+    }
+
+    fuzz_must(voice_peer_message_decode(text, b.len, &got, &again, &why)
+              == VOICE_OK);
+    fuzz_must(voice_peer_guild_decode(&again.guild, &back, &why) == VOICE_OK);
+    fuzz_must(back.id == guild.id && back.revision == guild.revision
+              && back.len == guild.len
+              && (back.text == NULL) == (guild.text == NULL)
+              && (back.text == NULL
+                  || memcmp(back.text, guild.text, back.len) == 0));
+}
+
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     const char            *why;
     voice_err_t            err;
-    voice_json_t           states, orders;
+    voice_peer_parts_t     parts;
     voice_peer_answer_t    answer;
     voice_peer_message_t   m;
 
@@ -154,16 +197,17 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     fuzz_must(err == VOICE_OK || why != NULL);
 
     why = NULL;
-    err = voice_peer_message_decode((const char *) data, size, &m, &states,
-                                    &orders, &why);
+    err = voice_peer_message_decode((const char *) data, size, &m, &parts,
+                                    &why);
 
     if (err != VOICE_OK) {
         fuzz_must(why != NULL && why[0] != '\0');
         return 0;
     }
 
-    fuzz_again(&m, &states);
-    fuzz_apply(&m, &states, &orders);
+    fuzz_again(&m, &parts.states);
+    fuzz_guilds(&m, &parts);
+    fuzz_apply(&m, &parts.states, &parts.orders);
 
     return 0;
 }

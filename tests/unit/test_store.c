@@ -480,6 +480,169 @@ a_writer_may_die_at_any_instruction(void **state)
 }
 
 
+static voice_err_t
+merge(voice_store_t *st, uint64_t id, const char *text, uint64_t revision)
+{
+    uint64_t  change;
+
+    return voice_store_merge(st, id, text, text != NULL ? strlen(text) : 0,
+                             revision, &change);
+}
+
+
+static void
+text_is(voice_store_t *st, uint64_t id, const char *text, uint64_t revision)
+{
+    voice_store_entry_t  e;
+
+    assert_int_equal(voice_store_get(st, id, NULL, &e), VOICE_OK);
+    assert_int_equal(e.revision, revision);
+
+    if (text == NULL) {
+        assert_int_equal(e.state, VOICE_STORE_DELETED);
+        return;
+    }
+
+    assert_string_equal(e.text, text);
+    voice_free(NULL, e.text);
+}
+
+
+static void
+higher_revision_holds_in_any_order(void **state)
+{
+    size_t         i, k;
+    uint64_t       change;
+    voice_store_t  st[6];
+
+    static const struct {
+        const char  *text;
+        uint64_t     revision;
+    } put[] = { { "two", 2 }, { "three", 3 }, { NULL, 3 } };
+
+    static const unsigned  order[6][3] = {
+        { 0, 1, 2 }, { 0, 2, 1 }, { 1, 0, 2 }, { 1, 2, 0 }, { 2, 0, 1 },
+        { 2, 1, 0 }
+    };
+
+    (void) state;
+
+    for (i = 0; i < 6; i++) {
+        store_open(&st[i]);
+
+        for (k = 0; k < 3; k++) {
+            (void) merge(&st[i], 1, put[order[i][k]].text,
+                         put[order[i][k]].revision);
+        }
+
+        /* of two that were made at once a text holds against none */
+
+        text_is(&st[i], 1, "three", 3);
+        assert_int_equal(voice_store_digest(&st[i]),
+                         voice_store_digest(&st[0]));
+        assert_int_equal(merge(&st[i], 1, "three", 3), VOICE_E_STALE);
+    }
+
+    /* a change of our own is one after what it was made from */
+
+    assert_int_equal(voice_store_put(&st[0], 1, "mine", 4,
+                                     voice_store_change(&st[0]), &change),
+                     VOICE_OK);
+    text_is(&st[0], 1, "mine", 4);
+    assert_true(voice_store_digest(&st[0]) != voice_store_digest(&st[1]));
+
+    assert_int_equal(merge(&st[1], 1, "mine", 4), VOICE_OK);
+    assert_int_equal(voice_store_digest(&st[0]), voice_store_digest(&st[1]));
+
+    assert_int_equal(merge(&st[0], 1, "none", 0), VOICE_E_RANGE);
+    assert_int_equal(merge(&st[0], 1, "late", UINT64_MAX), VOICE_E_RANGE);
+    assert_int_equal(merge(&st[0], 0, "none", 1), VOICE_E_RANGE);
+
+    for (i = 0; i < 6; i++) {
+        store_close(&st[i]);
+    }
+}
+
+
+static void
+versions_are_offered_and_wanted(void **state)
+{
+    size_t                  i, n;
+    uint64_t                since, wants;
+    voice_store_t           st, other;
+    voice_store_version_t   list[VOICE_STORE_VERSIONS];
+
+    (void) state;
+    store_open(&st);
+    store_open(&other);
+
+    for (i = 1; i <= VOICE_STORE_VERSIONS + 6; i++) {
+        put(&st, 1000 - i, 10, (unsigned) i, 0, VOICE_OK);
+    }
+
+    assert_int_equal(merge(&st, 5, "foreign", 7), VOICE_OK);
+
+    /* in order of their changes, in two parts, without the foreign one */
+
+    since = 0;
+    voice_store_versions(&st, &since, false, list, VOICE_STORE_VERSIONS, &n);
+    assert_int_equal(n, VOICE_STORE_VERSIONS);
+    assert_int_equal(since, VOICE_STORE_VERSIONS);
+
+    for (i = 0; i < n; i++) {
+        assert_int_equal(list[i].id, 999 - i);
+        assert_int_equal(list[i].revision, 1);
+    }
+
+    assert_int_equal(voice_store_wants(&other, list, n), UINT64_MAX);
+
+    put(&other, list[3].id, 10, 4, 0, VOICE_OK);       /* the same */
+    put(&other, list[0].id, 10, 9, 0, VOICE_OK);
+    put(&other, list[0].id, 10, 9, 2, VOICE_OK);       /* newer */
+    assert_int_equal(voice_store_wants(&other, list, n), UINT64_MAX - 9);
+    assert_int_equal(voice_store_wants(&other, list, 3), 6);
+    assert_int_equal(voice_store_wants(&other, list, 0), 0);
+
+    voice_store_versions(&st, &since, false, list, VOICE_STORE_VERSIONS, &n);
+    assert_int_equal(n, 6);
+    assert_int_equal(since, voice_store_change(&st));
+    voice_store_versions(&st, &since, true, list, VOICE_STORE_VERSIONS, &n);
+    assert_int_equal(n, 0);
+
+    since = VOICE_STORE_VERSIONS;
+    voice_store_versions(&st, &since, true, list, VOICE_STORE_VERSIONS, &n);
+    assert_int_equal(n, 7);
+    assert_int_equal(list[6].id, 5);
+    assert_int_equal(list[6].revision, 7);
+
+    wants = voice_store_wants(&st, list, n);
+    assert_int_equal(wants, 0);
+
+    store_close(&st);
+    store_close(&other);
+}
+
+
+static void
+one_node_at_a_time_is_asked(void **state)
+{
+    voice_store_t  st;
+
+    (void) state;
+    store_open(&st);
+
+    assert_true(voice_store_sync(&st, 50000));
+    assert_false(voice_store_sync(&st, 50001));
+    assert_false(voice_store_sync(&st, 50000 + VOICE_STORE_SYNC - 1));
+    assert_true(voice_store_sync(&st, 50000 + VOICE_STORE_SYNC));
+
+    /* the clock began anew */
+    assert_true(voice_store_sync(&st, 10));
+
+    store_close(&st);
+}
+
+
 int
 main(void)
 {
@@ -493,6 +656,9 @@ main(void)
         cmocka_unit_test(names_are_kept_until_others_need_the_place),
         cmocka_unit_test(no_memory_is_told),
         cmocka_unit_test(a_writer_may_die_at_any_instruction),
+        cmocka_unit_test(higher_revision_holds_in_any_order),
+        cmocka_unit_test(versions_are_offered_and_wanted),
+        cmocka_unit_test(one_node_at_a_time_is_asked),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
