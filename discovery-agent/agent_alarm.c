@@ -16,32 +16,6 @@
 
 
 #define AGENT_ALARM_REPORTS    3       /* in a row */
-#define AGENT_ALARM_PERCENT    10      /* of the nodes, evicted at most */
-
-
-/* One node more may go, and somebody is left to take its guilds. */
-
-static bool
-agent_alarm_allowed(agent_t *a)
-{
-    unsigned       open, evicted, total;
-    agent_node_t  *node;
-
-    open = 0;
-    evicted = 0;
-    total = 0;
-
-    for (node = a->model.nodes; node != NULL; node = node->next) {
-        total += node->registered;
-        evicted += node->registered && node->order == AGENT_ORDER_EVICT;
-        open += agent_node_open(node)
-                && strcmp(node->info.name, a->conf.node) != 0;
-    }
-
-    return open != 0
-           && (evicted == 0
-               || (evicted + 1) * 100 <= total * AGENT_ALARM_PERCENT);
-}
 
 
 static void
@@ -123,10 +97,11 @@ agent_alarm_report(agent_t *a)
         return;
     }
 
-    if (!agent_alarm_allowed(a)) {
+    if (!agent_model_evictable(&a->model, self, a->now)) {
         if (a->alarm.reports == AGENT_ALARM_REPORTS) {
             agent_log(AGENT_LOG_ERR, "%u packets/s received, and nobody to "
-                      "take this node's guilds, or too many evicted already",
+                      "take this node's guilds, or too many evicted in the "
+                      "last minute",
                       (unsigned) a->relay.rx_rate);
         }
 

@@ -247,6 +247,6 @@ agent_drain_done(agent_t *a)
 
     return !agent_confirmed(a) || self == NULL || self->guilds == 0
            || a->now - a->session.ending >= a->conf.stop_after
-           || agent_model_choose(&a->model, a->conf.region, self, a->now,
+           || agent_model_choose(&a->model, 0, a->conf.region, self, a->now,
                                  &other) != VOICE_OK;
 }

@@ -223,7 +223,8 @@ agent_join_provisional(agent_join_t *j)
 
     node = j->kind == VOICE_REQUEST_CLAIM
            ? agent_model_self(&a->model)
-           : agent_model_rendezvous(&a->model, j->guild, j->region);
+           : agent_model_rendezvous(&a->model, j->guild, j->region,
+                                    a->now);
 
     if (node == NULL || j->kind == VOICE_REQUEST_MOVE) {
         agent_join_finish(j, VOICE_E_STATE);
@@ -257,7 +258,8 @@ agent_join_assign(agent_join_t *j)
     if (err == VOICE_E_NOT_FOUND
         && (j->target[0] == '\0' || j->background))
     {
-        err = agent_model_choose(&a->model, j->region, NULL, a->now, &node);
+        err = agent_model_choose(&a->model, j->guild, j->region, NULL, a->now,
+                                 &node);
     }
 
     if (err != VOICE_OK) {
@@ -289,8 +291,8 @@ agent_join_move(agent_join_t *j, agent_guild_t *guild)
         return;
 
     } else {
-        err = agent_model_choose(&a->model, j->region, guild->node, a->now,
-                                 &node);
+        err = agent_model_choose(&a->model, j->guild, j->region, guild->node,
+                                 a->now, &node);
     }
 
     if (err != VOICE_OK || node == guild->node) {

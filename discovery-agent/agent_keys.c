@@ -149,6 +149,10 @@ agent_put_order(agent_model_t *m, const char *name, const char *value,
         return false;
     }
 
+    if (order == AGENT_ORDER_EVICT && node->order != order) {
+        node->evicted = now;
+    }
+
     node->order = order;
     node->order_after = after;
     node->order_rev = revision;
@@ -247,6 +251,11 @@ agent_put_guild(agent_model_t *m, const char *name, const char *value,
     was = guild->node;
 
     if (was != node) {
+
+        if (was != NULL && was->order == AGENT_ORDER_EVICT) {
+            agent_guild_evicted(guild, now);
+        }
+
         agent_guild_link(guild, node);
         guild->since = now;
     }
@@ -546,6 +555,11 @@ agent_model_list_end(agent_model_t *m, uint64_t now)
                 guild->revision = m->list_revision;
                 agent_guild_release(m, guild);
                 n++;
+            }
+
+            if (guild->node == NULL && !agent_guild_remembered(guild, now)) {
+                guild->evictions = 0;
+                agent_guild_touch(m, guild);
             }
         }
     }

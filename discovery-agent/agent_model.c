@@ -150,7 +150,7 @@ agent_model_forget(agent_model_t *m, agent_guild_t *guild)
 {
     agent_guild_t  **p;
 
-    if (guild->node != NULL || guild->dirty) {
+    if (guild->node != NULL || guild->dirty || guild->evictions != 0) {
         return;
     }
 

@@ -41,6 +41,7 @@
 #define AGENT_HOLD_MIN         3       /* nodes that vanish together, */
 #define AGENT_HOLD_PERCENT     20      /* and more than so many: hold */
 #define AGENT_HOLD_MAX         30000
+#define AGENT_POOL_HUNTED      "q"     /* nodes for guilds that are attacked */
 #define AGENT_NEWS             2000    /* beyond the grace: "together" */
 #define AGENT_FORGET           600000  /* ms, nodes that nothing refers to */
 #define AGENT_SLOT_MAX         56      /* "drain/", a region, a number */
@@ -71,6 +72,7 @@ struct agent_node_s {
     uint64_t            vanished;    /* when n/ went, 0: it is there */
     uint64_t            since;       /* when its guilds began to need a move */
     uint64_t            ordered;     /* since when it is to drain */
+    uint64_t            evicted;     /* when the order to evict it came */
     uint32_t            order_after; /* s */
     agent_order_t       order;
     char                slot[AGENT_SLOT_MAX];   /* "": it has none */
@@ -101,6 +103,8 @@ struct agent_guild_s {
     uint64_t            revision;
     uint64_t            since;       /* when it came to its node */
     uint64_t            busy;        /* until then a transaction runs */
+    uint64_t            evicted;     /* when it left an evicted node last */
+    uint32_t            evictions;   /* up to then, see agent_attack.c */
     char                boot[VOICE_CLUSTER_BOOT_MAX + 1];
     uint32_t            seen;
     uint32_t            people;      /* of ours, while we drain */
@@ -202,15 +206,23 @@ bool agent_node_failed(const agent_node_t *node);
 bool agent_node_drains(const agent_node_t *node);
 
 /*
- * A node for a guild.  region "": ours; except: not this one, or NULL.
- * Errors as voice_assign_choose().
+ * A node for a guild, 0: for any of the common pool.  region "": ours;
+ * except: not this one, or NULL.  Errors as voice_assign_choose().
  */
-voice_err_t agent_model_choose(agent_model_t *m, const char *region,
-    const agent_node_t *except, uint64_t now, agent_node_t **node);
+voice_err_t agent_model_choose(agent_model_t *m, uint64_t guild,
+    const char *region, const agent_node_t *except, uint64_t now,
+    agent_node_t **node);
 
 /* Without loads and chance: all who know the same nodes take the same one. */
 agent_node_t *agent_model_rendezvous(agent_model_t *m, uint64_t guild,
-    const char *region);
+    const char *region, uint64_t now);
+
+/*
+ * Whether the node may be evicted by automation: somebody of its region is
+ * left, and not too much of the region's capacity goes in a minute.
+ */
+bool agent_model_evictable(agent_model_t *m, const agent_node_t *node,
+    uint64_t now);
 
 
 /* How many of those who live come before us; AGENT_RANKS: so many or more. */
@@ -251,7 +263,10 @@ bool agent_model_adopt(agent_model_t *m, const voice_node_info_t *info,
 void agent_model_reap(agent_model_t *m, uint64_t now);
 agent_node_t *agent_model_gone(agent_model_t *m);
 
-/* Frees a guild that is not assigned any more and was taken as dirty. */
+/*
+ * Frees a guild that is not assigned any more and was taken as dirty, unless
+ * it was evicted lately: a list forgets that.
+ */
 void agent_model_forget(agent_model_t *m, agent_guild_t *guild);
 
 

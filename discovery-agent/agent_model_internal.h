@@ -25,6 +25,19 @@ void agent_guild_touch(agent_model_t *m, agent_guild_t *guild);
 /* Flags as they follow from registration, what n/ says, and the order. */
 void agent_node_flags(agent_model_t *m, agent_node_t *node, uint64_t now);
 
+/* The guild has left a node that was evicted. */
+void agent_guild_evicted(agent_guild_t *guild, uint64_t now);
+
+/* Attacks follow it: its nodes were evicted twice within ten minutes. */
+bool agent_guild_hunted(const agent_guild_t *guild, uint64_t now);
+
+/* It was evicted lately, and is known even if it is nobody's. */
+bool agent_guild_remembered(const agent_guild_t *guild, uint64_t now);
+
+/* The pool whose nodes may serve the guild, in that region. */
+const char *agent_model_pool(agent_model_t *m, uint64_t guild,
+    const char *region, uint64_t now);
+
 /* To another node's list, or off any. */
 void agent_guild_link(agent_guild_t *guild, agent_node_t *node);
 void agent_guild_unlink(agent_guild_t *guild);

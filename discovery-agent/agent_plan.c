@@ -58,7 +58,7 @@ agent_plan_candidate(const agent_node_t *node, uint64_t now,
 
 
 voice_err_t
-agent_model_choose(agent_model_t *m, const char *region,
+agent_model_choose(agent_model_t *m, uint64_t guild, const char *region,
     const agent_node_t *except, uint64_t now, agent_node_t **chosen)
 {
     size_t                     n, i;
@@ -68,9 +68,11 @@ agent_model_choose(agent_model_t *m, const char *region,
     static agent_node_t       *nodes[AGENT_CANDIDATES];
     static voice_candidate_t   list[AGENT_CANDIDATES];
 
-    want.region = agent_plan_number(region[0] != '\0' ? region : m->region);
+    region = region[0] != '\0' ? region : m->region;
+
+    want.region = agent_plan_number(region);
     want.dc = 0;
-    want.pool = 0;
+    want.pool = agent_plan_number(agent_model_pool(m, guild, region, now));
     want.except = SIZE_MAX;
 
     n = 0;
@@ -101,9 +103,11 @@ agent_model_choose(agent_model_t *m, const char *region,
 
 
 agent_node_t *
-agent_model_rendezvous(agent_model_t *m, uint64_t guild, const char *region)
+agent_model_rendezvous(agent_model_t *m, uint64_t guild, const char *region,
+    uint64_t now)
 {
     uint64_t       score, top;
+    const char    *pool;
     agent_node_t  *node, *best;
 
     best = NULL;
@@ -113,9 +117,12 @@ agent_model_rendezvous(agent_model_t *m, uint64_t guild, const char *region)
         region = m->region;
     }
 
+    pool = agent_model_pool(m, guild, region, now);
+
     for (node = m->nodes; node != NULL; node = node->next) {
 
-        if (!agent_node_open(node) || strcmp(node->info.region, region) != 0)
+        if (!agent_node_open(node) || strcmp(node->info.region, region) != 0
+            || strcmp(node->info.pool, pool) != 0)
         {
             continue;
         }
@@ -252,22 +259,26 @@ agent_plan_add(agent_move_t *move, const agent_guild_t *guild)
 }
 
 
-/* Guilds of a node that is no good any more. */
+/* Guilds of a node that is no good any more; those of one pool at a time. */
 
 static void
 agent_plan_failed(agent_model_t *m, agent_node_t *node, uint64_t now,
     agent_move_t *move)
 {
+    bool            hunted;
     agent_guild_t  *guild;
 
+    hunted = false;
     move->from_gone = !node->registered;
 
     for (guild = node->first; guild != NULL && move->n < AGENT_BATCH;
          guild = guild->next)
     {
         if (guild->busy <= now && !guild->provisional
-            && agent_plan_ours(m, guild, now - node->since))
+            && agent_plan_ours(m, guild, now - node->since)
+            && (move->n == 0 || agent_guild_hunted(guild, now) == hunted))
         {
+            hunted = agent_guild_hunted(guild, now);
             agent_plan_add(move, guild);
         }
     }
@@ -342,6 +353,7 @@ static void
 agent_plan_drain(agent_model_t *m, agent_node_t *node, uint64_t now,
     agent_move_t *move)
 {
+    bool            hunted;
     uint64_t        due;
     agent_guild_t  *guild;
 
@@ -361,12 +373,18 @@ agent_plan_drain(agent_model_t *m, agent_node_t *node, uint64_t now,
 
     due = (now - m->drained) * m->drain_rate / 1000;
 
+    hunted = false;
+
     while (move->n < AGENT_BATCH && move->n < due) {
         guild = agent_plan_smallest(node, now);
 
-        if (guild == NULL) {
+        if (guild == NULL
+            || (move->n != 0 && agent_guild_hunted(guild, now) != hunted))
+        {
             break;
         }
+
+        hunted = agent_guild_hunted(guild, now);
 
         agent_plan_add(move, guild);
         guild->busy = now + AGENT_BUSY;
@@ -431,7 +449,8 @@ agent_model_plan(agent_model_t *m, uint64_t now, agent_move_t *move)
         }
 
         if (move->to == NULL
-            && agent_model_choose(m, node->info.region, node, now, &move->to)
+            && agent_model_choose(m, move->guild[0], node->info.region, node, now,
+                                  &move->to)
                != VOICE_OK)
         {
             if (agent_node_failed(node)) {

@@ -91,6 +91,22 @@ put_guild(agent_model_t *m, unsigned guild, const char *node,
 }
 
 
+static void
+put_pool(agent_model_t *m, const char *name, const char *pool, unsigned cap,
+    uint64_t rev)
+{
+    char  key[64], value[160];
+
+    snprintf(key, sizeof(key), "n/%s", name);
+    snprintf(value, sizeof(value), "{\"v\":1,\"e\":\"b\",\"ws\":\"a:1\","
+             "\"cap\":%u,\"st\":\"up\",\"pool\":\"%s\"}", cap, pool);
+    put(m, key, value, rev, 1000);
+
+    snprintf(key, sizeof(key), "l/%s", name);
+    put(m, key, "{\"u\":0,\"g\":0,\"r\":0}", rev, 1000);
+}
+
+
 /* n nodes n0.. with the same load, we are n0; guilds guilds on n1 */
 
 static void
@@ -632,17 +648,17 @@ test_choice(void **state)
     put(&m, "l/n1", "{\"u\":100,\"g\":0,\"r\":0}", 51, 1000);
     put(&m, "l/n2", "{\"u\":150,\"g\":0,\"r\":0}", 52, 1000);
 
-    test_err("least", agent_model_choose(&m, "", NULL, 1500, &node),
+    test_err("least", agent_model_choose(&m, 0, "", NULL, 1500, &node),
              VOICE_OK);
     assert_string_equal(node->info.name, "n1");
 
     /* what is on its way there, by us or by others */
 
     node->inflight = 20;
-    test_err("inflight", agent_model_choose(&m, "", NULL, 1500, &node),
+    test_err("inflight", agent_model_choose(&m, 0, "", NULL, 1500, &node),
              VOICE_OK);
     assert_string_equal(node->info.name, "n2");
-    test_err("except", agent_model_choose(&m, "", node, 1500, &node),
+    test_err("except", agent_model_choose(&m, 0, "", node, 1500, &node),
              VOICE_OK);
     assert_string_equal(node->info.name, "n1");
     node->inflight = 0;
@@ -652,17 +668,17 @@ test_choice(void **state)
     }
 
     test_num("pending", agent_model_node(&m, "n1")->pending, 20);
-    test_err("pending", agent_model_choose(&m, "", NULL, 1500, &node),
+    test_err("pending", agent_model_choose(&m, 0, "", NULL, 1500, &node),
              VOICE_OK);
     assert_string_equal(node->info.name, "n2");
 
     put(&m, "l/n1", "{\"u\":100,\"g\":20,\"r\":110}", 130, 1500);
     test_num("reported", agent_model_node(&m, "n1")->pending, 10);
 
-    test_err("region", agent_model_choose(&m, "us", NULL, 1500, &node),
+    test_err("region", agent_model_choose(&m, 0, "us", NULL, 1500, &node),
              VOICE_E_NOT_FOUND);
-    assert_null(agent_model_rendezvous(&m, 7, "us"));
-    assert_non_null(agent_model_rendezvous(&m, 7, ""));
+    assert_null(agent_model_rendezvous(&m, 7, "us", 1500));
+    assert_non_null(agent_model_rendezvous(&m, 7, "", 1500));
 
     agent_model_free(&m);
 }
@@ -1005,6 +1021,169 @@ test_many_guilds(void **state)
 }
 
 
+/* Where guild 1 and 2 of an evicted node go, if they go together or not. */
+
+static void
+evict(agent_model_t *m, const char *node, uint64_t rev, uint64_t now,
+    const char *one, const char *two)
+{
+    char           key[16];
+    size_t         i, n;
+    uint64_t       guild;
+    const char    *to;
+    agent_move_t   move;
+
+    snprintf(key, sizeof(key), "q/%s", node);
+    put(m, key, "{\"m\":\"evict\"}", rev, now);
+
+    for (n = 0; agent_model_plan(m, now + AGENT_LAST_DELAY, &move); n += move.n)
+    {
+        for (i = 0; i < move.n; i++) {
+            guild = move.guild[i];
+            to = move.to->info.name;
+            assert_string_equal(to, guild == 1 ? one : two);
+            put_guild(m, (unsigned) guild, to, "b", ++rev, now + 2100);
+        }
+
+        agent_model_moved(m, &move);
+    }
+
+    test_num("moved", n, (one != NULL) + (two != NULL));
+    del(m, key, rev + 1, now + 3000);
+}
+
+
+static void
+test_hunted(void **state)
+{
+    agent_model_t   m;
+    agent_node_t   *node;
+    agent_guild_t  *g;
+
+    (void) state;
+
+    assert_true(agent_model_init(&m, P, "n0", "eu"));
+    put_pool(&m, "n0", "", 1000, 10);
+    put_pool(&m, "n1", "", 1000, 11);
+    put_pool(&m, "s", "q", 1000, 12);
+
+    put_guild(&m, 1, "n0", "b", 100, 1000);
+    assert_string_equal(agent_model_rendezvous(&m, 1, "", 1500)->info.pool,
+                        "");
+
+    /* once is chance; who was not there then is not after it now */
+
+    evict(&m, "n0", 200, 2000, "n1", NULL);
+    put_guild(&m, 2, "n1", "b", 210, 5500);
+    evict(&m, "n1", 300, 8000, "s", "n0");
+
+    /* when it is given back, too, by whichever way it comes */
+
+    put_guild(&m, 3, "n0", "b", 400, 12000);
+    del(&m, "a/1", 401, 12000);
+
+    while ((g = agent_model_dirty_guild(&m)) != NULL) {
+        agent_model_forget(&m, g);
+    }
+
+    test_err("hunted", agent_model_choose(&m, 1, "", NULL, 12000, &node),
+             VOICE_OK);
+    assert_string_equal(node->info.name, "s");
+    assert_string_equal(agent_model_rendezvous(&m, 1, "", 12000)->info.name,
+                        "s");
+    test_err("others", agent_model_choose(&m, 2, "", NULL, 12000, &node),
+             VOICE_OK);
+    assert_string_equal(node->info.pool, "");
+
+    /* only there: not elsewhere because there is no room */
+
+    put(&m, "n/s", "{\"v\":1,\"e\":\"b\",\"ws\":\"a:1\",\"cap\":1000,"
+        "\"st\":\"down\",\"pool\":\"q\"}", 500, 12000);
+    test_err("down", agent_model_choose(&m, 1, "", NULL, 12000, &node),
+             VOICE_E_NOT_FOUND);
+    assert_null(agent_model_rendezvous(&m, 1, "", 12000));
+
+    /* a fleet without such nodes has no other place */
+
+    del(&m, "n/s", 501, 12000);
+    test_err("no pool", agent_model_choose(&m, 1, "", NULL, 12000, &node),
+             VOICE_OK);
+    put_pool(&m, "s", "q", 1000, 502);
+
+    /* ten minutes later it is as any other, and forgotten by a list */
+
+    test_err("later", agent_model_choose(&m, 1, "", NULL, 10100 + 600000,
+                                         &node), VOICE_OK);
+    assert_string_equal(node->info.pool, "");
+
+    list_begin(&m, 600);
+    put_guild(&m, 3, "n0", "b", 400, 700000);
+    (void) list_end(&m, 700000);
+
+    while ((g = agent_model_dirty_guild(&m)) != NULL) {
+        agent_model_forget(&m, g);
+    }
+
+    assert_null(agent_model_guild(&m, 1));
+    test_num("guilds", m.guilds, 1);
+    agent_model_free(&m);
+}
+
+
+static void
+test_evictable(void **state)
+{
+    char            name[16];
+    unsigned        i;
+    agent_model_t   m;
+    agent_node_t   *node;
+
+    (void) state;
+
+    assert_true(agent_model_init(&m, P, "n0", "eu"));
+
+    put_pool(&m, "n0", "", 1000, 10);
+    node = agent_model_self(&m);
+    assert_false(agent_model_evictable(&m, node, 1000));
+
+    /* one may go, if somebody is left */
+
+    put_pool(&m, "n1", "", 1000, 11);
+    assert_true(agent_model_evictable(&m, node, 1000));
+    put(&m, "q/n1", "{\"m\":\"evict\"}", 500, 2000);
+    assert_false(agent_model_evictable(&m, node, 2000));
+    assert_false(agent_model_evictable(&m, node, 2000 + 60000));
+
+    put_pool(&m, "n2", "", 1000, 12);
+    assert_false(agent_model_evictable(&m, node, 2000 + 59999));
+    assert_true(agent_model_evictable(&m, node, 2000 + 60000));
+
+    /* another region's nodes are none of ours */
+
+    put(&m, "n/us", "{\"v\":1,\"e\":\"b\",\"ws\":\"a:1\",\"cap\":90000,"
+        "\"st\":\"up\",\"rg\":\"us\"}", 13, 1000);
+    assert_false(agent_model_evictable(&m, node, 2000 + 59999));
+
+    /* two of twenty are a tenth of it; a large one is more than that */
+
+    for (i = 3; i < 20; i++) {
+        snprintf(name, sizeof(name), "n%u", i);
+        put_pool(&m, name, "", 1000, 20 + i);
+    }
+
+    assert_true(agent_model_evictable(&m, node, 3000));
+    put_pool(&m, "n0", "", 1500, 600);
+    assert_false(agent_model_evictable(&m, node, 3000));
+    assert_true(agent_model_evictable(&m, node, 2000 + 60000));
+
+    /* said again it is the same order */
+
+    put(&m, "q/n1", "{\"m\":\"evict\",\"why\":\"x\"}", 700, 60000);
+    assert_true(agent_model_evictable(&m, node, 2000 + 60000));
+    agent_model_free(&m);
+}
+
+
 int
 main(void)
 {
@@ -1020,6 +1199,8 @@ main(void)
         cmocka_unit_test(test_small_ones_first),
         cmocka_unit_test(test_orphans),
         cmocka_unit_test(test_choice),
+        cmocka_unit_test(test_hunted),
+        cmocka_unit_test(test_evictable),
         cmocka_unit_test(test_provisional),
         cmocka_unit_test(test_list_equals_events),
         cmocka_unit_test(test_list_and_answers),

@@ -63,8 +63,8 @@ class Agent {
 /* What makes an nginx one of several. */
 export class Fleet {
     /*
-     * nodes: [{ name, region, workers, more }] or their number; agent: of its
-     * configuration; more: guilds; tls: nodes know each other by their
+     * nodes: [{ name, region, pool, workers, more }] or their number; agent:
+     * of its configuration; more: guilds; tls: nodes know each other by their
      * certificates, and have no common key
      */
     static async start({ nodes = 3, ttl = 5, agent = {}, more = [],
@@ -122,7 +122,7 @@ export class Fleet {
         }, 30000);
     }
 
-    async startNode({ name, workers = 1, region = 'main', more = '' }) {
+    async startNode({ name, workers = 1, region = 'main', pool, more = '' }) {
         const dir = join(this.dir, name);
 
         mkdirSync(dir);
@@ -145,14 +145,14 @@ export class Fleet {
 
         nginx.userToken = (user, claims) => this.userToken(user, claims);
 
-        return { name, region, dir, nginx, agent: null };
+        return { name, region, pool, dir, nginx, agent: null };
     }
 
     async startAgent(node) {
         const conf = join(node.dir, 'agent.json');
 
         writeFileSync(conf, JSON.stringify({ node: node.name,
-            region: node.region,
+            region: node.region, ...node.pool && { pool: node.pool },
             endpoint: `127.0.0.1:${node.nginx.https}`,
             peer: this.tls ? `https://127.0.0.1:${node.nginx.https}/peer`
                 : `http://127.0.0.1:${node.nginx.http}/peer`,
