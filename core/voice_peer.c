@@ -57,51 +57,79 @@ voice_peer_find(voice_zone_t *z, const char *name)
 }
 
 
-static bool
-voice_peer_has_states(const voice_zone_t *z, uint32_t peer)
-{
-    uint32_t  i;
+/* One of a node that is gone and left no state behind, or 0. */
 
-    for (i = 0; i < atomic_load(&z->header->state_end); i++) {
-        if (z->state[i].used && z->state[i].peer == peer) {
-            return true;
+static uint32_t
+voice_peer_left(const voice_zone_t *z)
+{
+    bool                        has[VOICE_PEERS_MAX + 1];
+    uint32_t                    i;
+    const voice_zone_header_t  *h = z->header;
+
+    memset(has, 0, sizeof(has));
+
+    for (i = 0; i < atomic_load(&h->state_end); i++) {
+        if (z->state[i].used && z->state[i].peer <= VOICE_PEERS_MAX) {
+            has[z->state[i].peer] = true;
         }
     }
 
-    return false;
+    for (i = 1; i <= h->peers_end; i++) {
+        if (h->peer[i - 1].gone != 0 && !has[i]) {
+            return i;
+        }
+    }
+
+    return 0;
 }
 
 
-/* A free record, or that of a node which left nothing behind. */
+/* The first letter of its name makes a record one. */
+
+static void
+voice_peer_fill(voice_peer_record_t *p, const char *name)
+{
+    p->name[0] = '\0';
+    voice_session_order();
+
+    memset(p, 0, sizeof(voice_peer_record_t));
+    memcpy(p->name + 1, name + 1, strlen(name));
+
+    voice_session_order();
+    p->name[0] = name[0];
+}
+
+
+/* 0: there is no room. */
 
 static uint32_t
 voice_peer_make(voice_zone_t *z, const char *name)
 {
     uint32_t              peer;
-    voice_peer_record_t  *p;
     voice_zone_header_t  *h = z->header;
 
-    if (h->peers_end < VOICE_PEERS_MAX) {
-        peer = ++h->peers_end;
+    /* one that somebody died over, or that was never used */
 
-    } else {
-
-        for (peer = 1; peer <= VOICE_PEERS_MAX; peer++) {
-            if (h->peer[peer - 1].gone != 0
-                && !voice_peer_has_states(z, peer))
-            {
-                break;
-            }
-        }
-
-        if (peer > VOICE_PEERS_MAX) {
-            return 0;
+    for (peer = 1; peer <= h->peers_end; peer++) {
+        if (h->peer[peer - 1].name[0] == '\0') {
+            break;
         }
     }
 
-    p = &h->peer[peer - 1];
-    memset(p, 0, sizeof(voice_peer_record_t));
-    memcpy(p->name, name, strlen(name) + 1);
+    if (peer > VOICE_PEERS_MAX) {
+        peer = voice_peer_left(z);
+    }
+
+    if (peer == 0) {
+        return 0;
+    }
+
+    voice_peer_fill(&h->peer[peer - 1], name);
+
+    if (peer > h->peers_end) {
+        voice_session_order();
+        h->peers_end = peer;
+    }
 
     return peer;
 }

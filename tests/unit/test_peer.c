@@ -606,6 +606,53 @@ test_fence_rises(void **state)
 }
 
 
+/* As it is left by one who is killed while making it. */
+
+static void
+test_peer_half_made(void **state)
+{
+    char      name[VOICE_PEER_NAME_MAX + 1];
+    uint32_t  i, peer;
+    uint64_t  seq;
+    peers_t  *t = *state;
+
+    t->z.header->peer[t->ams - 1].name[0] = '\0';
+
+    test_num("ber stays", voice_peer_find(&t->z, "ber"), t->ber);
+    test_err("meet", voice_peer_meet(&t->z, "cdg", "b3", 5, &peer, &seq),
+             VOICE_OK);
+    test_num("its place", peer, t->ams);
+    voice_peer_name(&t->z, peer, name);
+    assert_string_equal(name, "cdg");
+
+    for (i = t->z.header->peers_end; i < VOICE_PEERS_MAX; i++) {
+        snprintf(name, sizeof(name), "n%u", i);
+        test_err(name, voice_peer_meet(&t->z, name, "b", 5, &peer, &seq),
+                 VOICE_OK);
+        test_num(name, peer, i + 1);
+    }
+
+    test_err("full", voice_peer_meet(&t->z, "more", "b", 5, &peer, &seq),
+             VOICE_E_FULL);
+
+    t->z.header->peer[700].name[0] = '\0';
+    test_err("one", voice_peer_meet(&t->z, "more", "b", 5, &peer, &seq),
+             VOICE_OK);
+    test_num("its place", peer, 701);
+
+    /* of those that are gone one without states makes room */
+
+    says(t, t->ber, BEN, ROOM, 0, VOICE_OK);
+    (void) voice_peer_alive(&t->z, t->ber, false, 10);
+    test_err("kept", voice_peer_meet(&t->z, "last", "b", 11, &peer, &seq),
+             VOICE_E_FULL);
+    (void) voice_peer_alive(&t->z, 33, false, 10);
+    test_err("taken", voice_peer_meet(&t->z, "last", "b", 11, &peer, &seq),
+             VOICE_OK);
+    test_num("its place", peer, 33);
+}
+
+
 int
 main(void)
 {
@@ -628,6 +675,7 @@ main(void)
         test(test_refused_join),
         test(test_users_of_a_guild),
         test(test_fence_rises),
+        test(test_peer_half_made)
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
