@@ -331,21 +331,14 @@ voice_lanes_block(voice_lanes_t *l, vx_t x[16])
 VX_PART void
 voice_lanes_absorb(voice_lanes_t *l, const vx_t *w, size_t nw)
 {
-    size_t        i;
-    voice_poly_t  a, b;
-
-    a = l->a;
-    b = l->b;
+    size_t  i;
 
     for (i = 0; i < nw; i += 4) {
-        voice_poly_block(&a, vx_lo32(w[i], w[i + 1]),
+        voice_poly_block(&l->a, vx_lo32(w[i], w[i + 1]),
                          vx_lo32(w[i + 2], w[i + 3]), VOICE_POLY_BIT);
-        voice_poly_block(&b, vx_hi32(w[i], w[i + 1]),
+        voice_poly_block(&l->b, vx_hi32(w[i], w[i + 1]),
                          vx_hi32(w[i + 2], w[i + 3]), VOICE_POLY_BIT);
     }
-
-    l->a = a;
-    l->b = b;
 }
 
 

@@ -56,6 +56,7 @@ voice_poly_init(voice_poly_t *p, vx_t k0, vx_t k1, vx_t k2, vx_t k3)
 
     voice_poly_split(p->r, k0, k1);
 
+    VX_UNROLL
     for (i = 0; i < 5; i++) {
         p->h[i] = vx_set64(0);
         p->s[i] = vx_add64(p->r[i], vx_sll64(p->r[i], 2));
@@ -118,6 +119,7 @@ voice_poly_multiply(vx_t h[5], const vx_t r[5], const vx_t s[5])
     VOICE_POLY_MOVE(d, 0, 1);
     VOICE_POLY_MOVE(d, 3, 4);
 
+    VX_UNROLL
     for (i = 0; i < 5; i++) {
         h[i] = d[i];
     }
@@ -133,6 +135,7 @@ voice_poly_block(voice_poly_t *p, vx_t lo, vx_t hi, vx_t bit)
     voice_poly_split(m, lo, hi);
     m[4] = vx_or(m[4], bit);
 
+    VX_UNROLL
     for (i = 0; i < 5; i++) {
         p->h[i] = vx_add64(p->h[i], m[i]);
     }
@@ -149,12 +152,14 @@ voice_poly_block_where(voice_poly_t *p, vx_t lo, vx_t hi, vx_t bit, vx_t where)
     int   i;
     vx_t  old[5];
 
+    VX_UNROLL
     for (i = 0; i < 5; i++) {
         old[i] = p->h[i];
     }
 
     voice_poly_block(p, lo, hi, bit);
 
+    VX_UNROLL
     for (i = 0; i < 5; i++) {
         p->h[i] = vx_or(vx_and(where, p->h[i]), vx_andnot(where, old[i]));
     }
@@ -185,6 +190,7 @@ voice_poly_finish(voice_poly_t *p, vx_t *lo, vx_t *hi)
 
     /* h + 5 reaches 2^130 exactly if h is not below 2^130 - 5 */
 
+    VX_UNROLL
     for (i = 0; i < 5; i++) {
         g[i] = p->h[i];
     }
@@ -200,6 +206,7 @@ voice_poly_finish(voice_poly_t *p, vx_t *lo, vx_t *hi)
 
     voice_poly_split(m, p->pad[0], p->pad[1]);
 
+    VX_UNROLL
     for (i = 0; i < 5; i++) {
         g[i] = vx_or(vx_and(ge, g[i]), vx_andnot(ge, p->h[i]));
         g[i] = vx_add64(g[i], m[i]);

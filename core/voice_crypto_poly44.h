@@ -54,6 +54,7 @@ voice_poly_init(voice_poly_t *p, vx_t k0, vx_t k1, vx_t k2, vx_t k3)
 
     voice_poly_split(p->r, k0, k1);
 
+    VX_UNROLL
     for (i = 0; i < 3; i++) {
         p->h[i] = vx_set64(0);
         p->s[i] = vx_add64(vx_sll64(p->r[i], 4), vx_sll64(p->r[i], 2));
@@ -136,12 +137,14 @@ voice_poly_block_where(voice_poly_t *p, vx_t lo, vx_t hi, vx_t bit, vx_t where)
     int   i;
     vx_t  old[3];
 
+    VX_UNROLL
     for (i = 0; i < 3; i++) {
         old[i] = p->h[i];
     }
 
     voice_poly_block(p, lo, hi, bit);
 
+    VX_UNROLL
     for (i = 0; i < 3; i++) {
         p->h[i] = vx_or(vx_and(where, p->h[i]), vx_andnot(where, old[i]));
     }
@@ -191,6 +194,7 @@ voice_poly_finish(voice_poly_t *p, vx_t *lo, vx_t *hi)
 
     voice_poly_split(m, p->pad[0], p->pad[1]);
 
+    VX_UNROLL
     for (i = 0; i < 3; i++) {
         g[i] = vx_or(vx_and(ge, g[i]), vx_andnot(ge, p->h[i]));
         g[i] = vx_add64(g[i], m[i]);
