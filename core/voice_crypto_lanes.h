@@ -25,10 +25,12 @@
  * The includer gives, as file-local words:
  *
  *   VX_LANES, vx_t           lanes, and a vector of so many 32-bit words
+ *   VX_REGISTERS             how many vectors fit the registers
  *   VX_FN, VX_PART           static for the right target: inlined; not so
  *   vx_load vx_store         from and to memory, unaligned
  *   vx_set32 vx_set64        the same number everywhere
  *   vx_add32 vx_sub32 vx_max32 vx_gt32 vx_rol32 vx_sll32 vx_sllv32
+ *   vx_xor_rol32             a ^ rol(b, n)
  *   vx_add64 vx_sub64 vx_srl64 vx_sll64
  *   vx_xor vx_and vx_or vx_andnot (~a & b)
  *   vx_lo32 vx_hi32          interleave words of two vectors, low and high
@@ -66,10 +68,15 @@ typedef struct {
 } voice_lanes_t;
 
 
-/* Quarters side by side: the processor finds four independent chains. */
+/*
+ * Half of a round is four quarters that don't depend on each other.  Side by
+ * side they keep the processor busiest.  Where there are but 16 registers, one
+ * Salsa quarter after the other has fewer words wait in memory, and the
+ * processor still looks far enough ahead; for ChaCha it is all the same.
+ */
 
 #define VOICE_SALSA_STEP(x, d, a, b, r)                                       \
-    (x)[d] = vx_xor((x)[d], vx_rol32(vx_add32((x)[a], (x)[b]), r))
+    (x)[d] = vx_xor_rol32((x)[d], vx_add32((x)[a], (x)[b]), r)
 
 #define VOICE_CHACHA_HALF(x, a, b, c, d, r, s)                                \
     (x)[a] = vx_add32((x)[a], (x)[b]);                                        \
@@ -78,56 +85,49 @@ typedef struct {
     (x)[b] = vx_rol32(vx_xor((x)[b], (x)[c]), s)
 
 
+#if VX_REGISTERS == 16
+
+#define VOICE_SALSA_QUARTER(x, a, b, c, d)                                    \
+    VOICE_SALSA_STEP(x, b, a, d, 7);                                          \
+    VOICE_SALSA_STEP(x, c, b, a, 9);                                          \
+    VOICE_SALSA_STEP(x, d, c, b, 13);                                         \
+    VOICE_SALSA_STEP(x, a, d, c, 18)
+
+#define VOICE_SALSA_HALF(x, a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p)   \
+    VOICE_SALSA_QUARTER(x, a, b, c, d);                                       \
+    VOICE_SALSA_QUARTER(x, e, f, g, h);                                       \
+    VOICE_SALSA_QUARTER(x, i, j, k, l);                                       \
+    VOICE_SALSA_QUARTER(x, m, n, o, p)
+
+#else
+
+#define VOICE_SALSA_STEPS(x, b, a, d, f, e, h, j, i, l, n, m, p, r)           \
+    VOICE_SALSA_STEP(x, b, a, d, r);                                          \
+    VOICE_SALSA_STEP(x, f, e, h, r);                                          \
+    VOICE_SALSA_STEP(x, j, i, l, r);                                          \
+    VOICE_SALSA_STEP(x, n, m, p, r)
+
+#define VOICE_SALSA_HALF(x, a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p)   \
+    VOICE_SALSA_STEPS(x, b, a, d, f, e, h, j, i, l, n, m, p, 7);              \
+    VOICE_SALSA_STEPS(x, c, b, a, g, f, e, k, j, i, o, n, m, 9);              \
+    VOICE_SALSA_STEPS(x, d, c, b, h, g, f, l, k, j, p, o, n, 13);             \
+    VOICE_SALSA_STEPS(x, a, d, c, e, h, g, i, l, k, m, p, o, 18)
+
+#endif
+
+
+/* Columns, then rows. */
+
 VX_FN void
 voice_lanes_salsa20(vx_t x[16])
 {
     int  i;
 
     for (i = 0; i < 20; i += 2) {
-
-        /* columns */
-
-        VOICE_SALSA_STEP(x, 4, 0, 12, 7);
-        VOICE_SALSA_STEP(x, 9, 5, 1, 7);
-        VOICE_SALSA_STEP(x, 14, 10, 6, 7);
-        VOICE_SALSA_STEP(x, 3, 15, 11, 7);
-
-        VOICE_SALSA_STEP(x, 8, 4, 0, 9);
-        VOICE_SALSA_STEP(x, 13, 9, 5, 9);
-        VOICE_SALSA_STEP(x, 2, 14, 10, 9);
-        VOICE_SALSA_STEP(x, 7, 3, 15, 9);
-
-        VOICE_SALSA_STEP(x, 12, 8, 4, 13);
-        VOICE_SALSA_STEP(x, 1, 13, 9, 13);
-        VOICE_SALSA_STEP(x, 6, 2, 14, 13);
-        VOICE_SALSA_STEP(x, 11, 7, 3, 13);
-
-        VOICE_SALSA_STEP(x, 0, 12, 8, 18);
-        VOICE_SALSA_STEP(x, 5, 1, 13, 18);
-        VOICE_SALSA_STEP(x, 10, 6, 2, 18);
-        VOICE_SALSA_STEP(x, 15, 11, 7, 18);
-
-        /* rows */
-
-        VOICE_SALSA_STEP(x, 1, 0, 3, 7);
-        VOICE_SALSA_STEP(x, 6, 5, 4, 7);
-        VOICE_SALSA_STEP(x, 11, 10, 9, 7);
-        VOICE_SALSA_STEP(x, 12, 15, 14, 7);
-
-        VOICE_SALSA_STEP(x, 2, 1, 0, 9);
-        VOICE_SALSA_STEP(x, 7, 6, 5, 9);
-        VOICE_SALSA_STEP(x, 8, 11, 10, 9);
-        VOICE_SALSA_STEP(x, 13, 12, 15, 9);
-
-        VOICE_SALSA_STEP(x, 3, 2, 1, 13);
-        VOICE_SALSA_STEP(x, 4, 7, 6, 13);
-        VOICE_SALSA_STEP(x, 9, 8, 11, 13);
-        VOICE_SALSA_STEP(x, 14, 13, 12, 13);
-
-        VOICE_SALSA_STEP(x, 0, 3, 2, 18);
-        VOICE_SALSA_STEP(x, 5, 4, 7, 18);
-        VOICE_SALSA_STEP(x, 10, 9, 8, 18);
-        VOICE_SALSA_STEP(x, 15, 14, 13, 18);
+        VOICE_SALSA_HALF(x, 0, 4, 8, 12, 5, 9, 13, 1, 10, 14, 2, 6,
+                         15, 3, 7, 11);
+        VOICE_SALSA_HALF(x, 0, 1, 2, 3, 5, 6, 7, 4, 10, 11, 8, 9,
+                         15, 12, 13, 14);
     }
 }
 

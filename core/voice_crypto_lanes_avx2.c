@@ -14,6 +14,8 @@
 #define VX_FN    static inline __attribute__((always_inline, target("avx2")))
 #define VX_PART  static __attribute__((noinline, target("avx2")))
 
+#define VX_REGISTERS  16
+
 #include "voice_crypto_copy.h"
 #include "voice_crypto_vx256.h"
 
@@ -31,6 +33,17 @@
 
 #define vx_bytes(hi, lo)                                                      \
     _mm256_broadcastsi128_si256(_mm_set_epi64x(hi, lo))
+
+
+/* a ^ rol(b, n): that way it takes one register less */
+
+VX_FN vx_t
+vx_xor_rol32(vx_t a, vx_t b, int n)
+{
+    a = vx_xor(a, vx_sll32(b, n));
+
+    return vx_xor(a, _mm256_srli_epi32(b, 32 - n));
+}
 
 
 VX_FN vx_t

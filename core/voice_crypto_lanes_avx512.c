@@ -20,7 +20,8 @@
 #define VX_FN      static inline __attribute__((always_inline,                \
                                                 target(VX_TARGET)))
 #define VX_PART    static __attribute__((noinline, target(VX_TARGET)))
-#define VX_LANES   16
+#define VX_LANES      16
+#define VX_REGISTERS  32
 
 
 typedef __m512i  vx_t;
@@ -44,6 +45,7 @@ typedef __m512i  vx_t;
 #define vx_max32(a, b)          _mm512_max_epi32(a, b)
 #define vx_gt32(a, b)           _mm512_movm_epi32(_mm512_cmpgt_epi32_mask(a, b))
 #define vx_rol32(x, n)          _mm512_rol_epi32(x, n)
+#define vx_xor_rol32(a, b, n)   vx_xor(a, vx_rol32(b, n))
 #define vx_sll32(a, n)          _mm512_slli_epi32(a, n)
 #define vx_sllv32(a, n)         _mm512_sllv_epi32(a, n)
 

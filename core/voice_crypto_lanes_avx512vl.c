@@ -17,10 +17,13 @@
                                                 target(VX_TARGET)))
 #define VX_PART    static __attribute__((noinline, target(VX_TARGET)))
 
+#define VX_REGISTERS  32
+
 #include "voice_crypto_vx256.h"
 
 
 #define vx_rol32(x, n)          _mm256_rol_epi32(x, n)
+#define vx_xor_rol32(a, b, n)   vx_xor(a, vx_rol32(b, n))
 #define vx_madlo52(acc, a, b)   _mm256_madd52lo_epu64(acc, a, b)
 #define vx_madhi52(acc, a, b)   _mm256_madd52hi_epu64(acc, a, b)
 
