@@ -345,8 +345,9 @@ voice_lanes_absorb(voice_lanes_t *l, const vx_t *w, size_t nw)
 /*
  * The same where lanes end: left has the number of bytes of each lane, the
  * rest of its words is zero.  A lane that has no byte of a block left keeps
- * its sum.  With `pad` a cut block ends in a 1 behind its last byte, which
- * the caller wrote, instead of the bit behind the block.
+ * its sum; those that share a text end all at once.  With `pad` a cut block
+ * ends in a 1 behind its last byte, which the caller wrote, instead of the
+ * bit behind the block.
  */
 
 VX_PART void
@@ -357,6 +358,17 @@ voice_lanes_absorb_tail(voice_lanes_t *l, const vx_t *w, vx_t left,
     vx_t    any, full;
 
     for (i = 0; 4 * i < most; i += 4) {
+
+        if (l->how == VOICE_LANES_SEAL_SAME) {
+            full = pad && 4 * i + 16 > most ? vx_set64(0) : VOICE_POLY_BIT;
+
+            voice_poly_block(&l->a, vx_lo32(w[i], w[i + 1]),
+                             vx_lo32(w[i + 2], w[i + 3]), full);
+            voice_poly_block(&l->b, vx_hi32(w[i], w[i + 1]),
+                             vx_hi32(w[i + 2], w[i + 3]), full);
+            continue;
+        }
+
         any = vx_gt32(left, vx_set32(4 * i));
         full = pad ? vx_gt32(left, vx_set32(4 * i + 15)) : any;
 
