@@ -251,6 +251,9 @@ agent_put_guild(agent_model_t *m, const char *name, const char *value,
     was = guild->node;
 
     if (was != node) {
+        if (was != NULL) {
+            was->left = now;
+        }
 
         if (was != NULL && was->order == AGENT_ORDER_EVICT) {
             agent_guild_evicted(guild, now);

@@ -71,6 +71,7 @@ struct agent_node_s {
     uint64_t            order_rev;
     uint64_t            vanished;    /* when n/ went, 0: it is there */
     uint64_t            since;       /* when its guilds began to need a move */
+    uint64_t            left;        /* when one of them went elsewhere */
     uint64_t            ordered;     /* since when it is to drain */
     uint64_t            evicted;     /* when the order to evict it came */
     uint32_t            order_after; /* s */

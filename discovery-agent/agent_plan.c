@@ -259,23 +259,29 @@ agent_plan_add(agent_move_t *move, const agent_guild_t *guild)
 }
 
 
-/* Guilds of a node that is no good any more; those of one pool at a time. */
+/*
+ * Guilds of a node that is no good any more; those of one pool at a time.  As
+ * long as some of them move, those who come before us are at it, and to do the
+ * same makes etcd slower.
+ */
 
 static void
 agent_plan_failed(agent_model_t *m, agent_node_t *node, uint64_t now,
     agent_move_t *move)
 {
     bool            hunted;
+    uint64_t        since;
     agent_guild_t  *guild;
 
     hunted = false;
+    since = node->left > node->since ? node->left : node->since;
     move->from_gone = !node->registered;
 
     for (guild = node->first; guild != NULL && move->n < AGENT_BATCH;
          guild = guild->next)
     {
         if (guild->busy <= now && !guild->provisional
-            && agent_plan_ours(m, guild, now - node->since)
+            && agent_plan_ours(m, guild, now - since)
             && (move->n == 0 || agent_guild_hunted(guild, now) == hunted))
         {
             hunted = agent_guild_hunted(guild, now);

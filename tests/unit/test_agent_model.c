@@ -336,7 +336,12 @@ test_ranks(void **state)
         agent_model_tick(&m, 3000);
 
         at_once += plan_all(&m, 3000, "n1");
-        assert_true(plan_all(&m, 3000 + AGENT_RANK_DELAY, "n1") > 0);
+
+        /* while guilds move, those who come first are at it */
+
+        put_guild(&m, 500, "n9", "b", 901, 3000 + AGENT_RANK_DELAY - 1);
+        test_num("at it", plan_all(&m, 3000 + AGENT_RANK_DELAY, "n1"), 0);
+        assert_true(plan_all(&m, 3000 + 2 * AGENT_RANK_DELAY, "n1") > 0);
         plan_all(&m, 3000 + AGENT_LAST_DELAY, "n1");
         agent_model_free(&m);
     }
