@@ -127,6 +127,7 @@
     X(API_OTHER, "api_requests", "status", "other")                           \
     X(PEER_INVALID, "peer_refused", "reason", "invalid")                      \
     X(PEER_FOREIGN, "peer_refused", "reason", "foreign_user")                 \
+    X(PEER_FULL, "peer_refused", "reason", "zone_full")                       \
     X(PEER_REFUSED, "peer_refused", "reason", "message")                      \
     X(PEER_DIFFERS, "peer_syncs", "reason", "difference")                     \
     X(REPAIRS, "zone_repairs", NULL, NULL)

@@ -20,7 +20,7 @@
 /* Clocks of nodes may differ by that, seconds. */
 #define NGX_HTTP_VOICE_PEER_SLACK    60
 
-/* How often users of others that a node claims are worth a line, ms. */
+/* How often a zone without room for the states of others is worth a line. */
 #define NGX_HTTP_VOICE_PEER_LOG      10000
 
 
@@ -246,6 +246,34 @@ ngx_http_voice_peer_known(const voice_peer_message_t *m)
 
 
 static void
+ngx_http_voice_peer_refused(ngx_http_voice_peer_ctx_t *ctx, voice_err_t err)
+{
+    voice_metric_t      metric;
+    static ngx_msec_t   next;
+
+    metric = (err == VOICE_E_AUTH) ? VOICE_M_PEER_FOREIGN
+             : (err == VOICE_E_NOMEM) ? VOICE_M_PEER_FULL
+                                      : VOICE_M_PEER_INVALID;
+
+    ctx->refused++;
+    voice_metric_add(voice_zone_metrics(ctx->zone), metric, 1);
+
+    if (err != VOICE_E_NOMEM
+        || (next != 0 && (ngx_msec_int_t) (next - ngx_current_msec) > 0))
+    {
+        return;
+    }
+
+    next = ngx_current_msec + NGX_HTTP_VOICE_PEER_LOG;
+
+    ngx_log_error(NGX_LOG_ERR, ctx->log, 0,
+                  "voice states of node \"%s\" find no room: all %uD of the "
+                  "zone are in use, see \"sessions\" of \"voice_zone\"",
+                  ctx->message.from, ctx->zone->header->sessions);
+}
+
+
+static void
 ngx_http_voice_peer_states(ngx_http_voice_peer_ctx_t *ctx)
 {
     size_t               n;
@@ -269,10 +297,7 @@ ngx_http_voice_peer_states(ngx_http_voice_peer_ctx_t *ctx)
         }
 
         if (err != VOICE_OK) {
-            ctx->refused++;
-            voice_metric_add(voice_zone_metrics(ctx->zone),
-                             err == VOICE_E_AUTH ? VOICE_M_PEER_FOREIGN
-                                                 : VOICE_M_PEER_INVALID, 1);
+            ngx_http_voice_peer_refused(ctx, err);
         }
     }
 }

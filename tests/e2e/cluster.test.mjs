@@ -425,6 +425,34 @@ describe('three nodes', () => {
         assert.equal(old.body.sync, true, 'a repeated sync is passed over');
         assert.equal(old.body.refused, 0);
 
+        /* more states than there is room for: the rest waits, and that is said */
+
+        const crowd = (part) => Array.from({ length: 1000 }, (_, i) => ({
+            g: GUILD, u: String(880000 + part * 1000 + i),
+            c: CHANNEL.studio, s: 'x', f: 0 }));
+        const full = () => b.nginx.metric('peer_refused', 'reason="zone_full"');
+
+        await until('a zone that is full', async () => {
+            const parts = Array.from({ length: 6 }, (_, i) => i);
+            const at = (await post({ v: 1, from: c.name, boot })).body.seq;
+
+            for (const i of parts) {
+                await post({ v: 1, from: c.name, boot, seq: at,
+                    sync: (i === 0 ? 1 : 0) + (i === 5 ? 2 : 0),
+                    states: crowd(i) });
+            }
+
+            return await full() > 0;
+        }, 20000);
+        assert.ok(b.nginx.logLines(/find no room: all \d+ of the zone/).length);
+
+        /* the node itself puts right what is said there of its users */
+
+        await until('room again', async () => (await rest(b.nginx, 'GET',
+            `/api/v1/guilds/${GUILD}/voice-states`,
+            { token: fleet.platformToken() })).body.length === 1, 30000, 200);
+        b.nginx.options.allow.push(/find no room/);
+
         const watcher = await GatewayClient.login(b.nginx,
             { user: newUser() });
         const guild = await watcher.event('GUILD_CREATE',
