@@ -24,6 +24,7 @@ typedef struct {
                                       back */
     uint64_t       after;          /* ms until guilds move */
     uint32_t       count;          /* of changes to watch; 0: no end */
+    bool           wait;           /* until the node has drained */
     bool           json;
     agent_conf_t   conf;
 } vc_cluster_t;
@@ -33,6 +34,9 @@ typedef struct {
 int vc_cluster_nodes(const vc_cluster_t *cl);
 int vc_cluster_guilds(const vc_cluster_t *cl);
 int vc_cluster_watch(const vc_cluster_t *cl);
+
+/* Until the node has drained. */
+int vc_cluster_wait(const vc_cluster_t *cl);
 
 int vc_cluster_orders(const vc_cluster_t *cl);
 int vc_cluster_order(const vc_cluster_t *cl);

@@ -19,7 +19,7 @@
 #include <unistd.h>
 
 
-#define VC_CLUSTER_TIMEOUT   3000      /* ms, of one call */
+#define VC_CLUSTER_TIMEOUT   10000     /* ms, of one call */
 #define VC_CLUSTER_KEY       320
 
 
@@ -254,6 +254,38 @@ vc_order_lease(agent_etcd_t *etcd, const vc_cluster_t *cl, uint64_t *lease)
 }
 
 
+/* What was done; for programs the exit code is enough. */
+
+static void
+vc_order_done(const vc_cluster_t *cl)
+{
+    if (cl->json) {
+        return;
+    }
+
+    printf("%s: %s", cl->node,
+           strcmp(cl->what, "evict") == 0 ? "all guilds leave it now"
+                                          : "no new guilds");
+
+    if (strcmp(cl->what, "drain") == 0) {
+        printf(", those it has leave %s", cl->after == 0 ? "now" : "in ");
+
+        if (cl->after != 0) {
+            printf("%" PRIu64 " s", cl->after / 1000);
+        }
+    }
+
+    if (cl->length != 0) {
+        printf("; the order ends in %" PRIu64 " s\n", cl->length / 1000);
+
+    } else {
+        printf("; until \"voicectl cluster allow %s\"\n", cl->node);
+    }
+
+    fflush(stdout);
+}
+
+
 int
 vc_cluster_order(const vc_cluster_t *cl)
 {
@@ -301,7 +333,13 @@ vc_cluster_order(const vc_cluster_t *cl)
     free(value);
     agent_etcd_free(etcd);
 
-    return ok ? VC_EXIT_OK : VC_EXIT_FAILED;
+    if (!ok) {
+        return VC_EXIT_FAILED;
+    }
+
+    vc_order_done(cl);
+
+    return cl->wait ? vc_cluster_wait(cl) : VC_EXIT_OK;
 }
 
 
@@ -326,6 +364,10 @@ vc_cluster_allow(const vc_cluster_t *cl)
 
     if (answer != NULL && !ok) {
         vc_complain(cl->what, "there is no order for \"%s\"", cl->node);
+    }
+
+    if (ok && !cl->json) {
+        printf("%s: takes guilds again\n", cl->node);
     }
 
     json_decref(answer);
@@ -375,7 +417,9 @@ vc_cluster_move_to(agent_etcd_t *etcd, const vc_cluster_t *cl,
     const vc_seen_t *target)
 {
     bool               ok;
-    char              *value, machine[AGENT_MACHINE_MAX + 1];
+    char              *value, machine[AGENT_MACHINE_MAX + 1],
+                       server[VOICE_CLUSTER_NAME_MAX + 1],
+                       boot[VOICE_CLUSTER_BOOT_MAX + 1];
     json_t            *answer;
     uint32_t           said;
     const char        *why;
@@ -394,6 +438,12 @@ vc_cluster_move_to(agent_etcd_t *etcd, const vc_cluster_t *cl,
         vc_complain(cl->what, "guild %" PRIu64 " is on no node: nobody is in "
                     "voice there", cl->guild);
         return false;
+    }
+
+    if (agent_value_guild(was->value, server, boot, &why)
+        && strcmp(server, cl->node) == 0 && strcmp(boot, info.boot) == 0)
+    {
+        return true;                           /* it is there already */
     }
 
     value = agent_value_make_guild(cl->node, info.boot);
@@ -451,6 +501,10 @@ vc_cluster_move(const vc_cluster_t *cl)
     free(was.value);
     free(target.value);
     agent_etcd_free(etcd);
+
+    if (ok && !cl->json) {
+        printf("guild %" PRIu64 " is on %s\n", cl->guild, cl->node);
+    }
 
     return ok ? VC_EXIT_OK : VC_EXIT_FAILED;
 }

@@ -132,6 +132,8 @@ vc_cmd_cluster(int argc, char **argv)
           "away, default 30m", 0, 86400 },
         { "why", VC_OPT_TEXT, &cl.why, "TEXT", "evict, drain: the reason, for "
           "others to read", 0, 0 },
+        { "wait", VC_OPT_FLAG, &cl.wait, NULL, "drain: until nobody is left",
+          0, 0 },
         { "count", VC_OPT_NUMBER, &cl.count, "N", "watch: end after so many "
           "changes", 1, 1e9 },
         { "json", VC_OPT_FLAG, &cl.json, NULL, "JSON, on one line", 0, 0 }
@@ -144,7 +146,8 @@ vc_cmd_cluster(int argc, char **argv)
         "nodes, guilds and watch read the cluster zone of this machine; the "
         "others ask\netcd, as the agent does.\n\n"
         "  evict NODE       all guilds leave it now: it is under attack\n"
-        "  drain NODE       it gets no new guilds; later those it has leave\n"
+        "  drain NODE       once it is its turn it gets no new guilds; later "
+        "those it has\n                   leave, small ones first\n"
         "  allow NODE       takes either back\n"
         "  move GUILD NODE  one guild, while people talk\n",
         options, sizeof(options) / sizeof(options[0])
@@ -187,6 +190,11 @@ vc_cmd_cluster(int argc, char **argv)
     }
 
     if (!vc_cluster_args(&cl, cmd, arg, n)) {
+        return VC_EXIT_USAGE;
+    }
+
+    if (cl.wait && strcmp(cl.what, "drain") != 0) {
+        vc_complain("cluster", "--wait is for drain");
         return VC_EXIT_USAGE;
     }
 

@@ -619,6 +619,30 @@ voice_cluster_used(voice_cluster_t *c, uint64_t guild, unsigned people,
 }
 
 
+voice_err_t
+voice_cluster_used_at(const voice_cluster_t *c, uint64_t guild,
+    uint64_t *at, uint32_t *people)
+{
+    uint32_t            record, n;
+    voice_err_t         err;
+    voice_assignment_t  a;
+
+    err = voice_cluster_lookup(c, guild, &record, &a);
+
+    if (err == VOICE_OK) {
+        *at = atomic_load(&c->guild[record].used);
+    }
+
+    if (err == VOICE_OK && people != NULL) {
+        n = atomic_load(&c->guild[record].people);
+        *people = n & VOICE_CLUSTER_PEOPLE_MAX;
+        *people = n >> 16 > *people ? n >> 16 : *people;
+    }
+
+    return err;
+}
+
+
 void
 voice_cluster_worker_gone(voice_cluster_t *c, unsigned slot)
 {

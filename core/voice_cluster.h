@@ -435,6 +435,14 @@ voice_err_t voice_cluster_used(voice_cluster_t *c, uint64_t guild,
 
 
 /*
+ * ms when nginx last said that the guild is in use here; 0: never.  people,
+ * which may be NULL: how many there were.
+ */
+voice_err_t voice_cluster_used_at(const voice_cluster_t *c,
+    uint64_t guild, uint64_t *at, uint32_t *people);
+
+
+/*
  * A worker takes its slot, the same as in the table of the zone, or has gone.
  * Requests that the slot's former worker left half written are freed.
  */

@@ -548,30 +548,6 @@ voice_cluster_unassign(voice_cluster_writer_t *w, uint64_t guild)
 
 
 voice_err_t
-voice_cluster_used_at(const voice_cluster_writer_t *w, uint64_t guild,
-    uint64_t *at, uint32_t *people)
-{
-    uint32_t            record, n;
-    voice_err_t         err;
-    voice_assignment_t  a;
-
-    err = voice_cluster_lookup(&w->c, guild, &record, &a);
-
-    if (err == VOICE_OK) {
-        *at = atomic_load(&w->c.guild[record].used);
-    }
-
-    if (err == VOICE_OK && people != NULL) {
-        n = atomic_load(&w->c.guild[record].people);
-        *people = n & VOICE_CLUSTER_PEOPLE_MAX;
-        *people = n >> 16 > *people ? n >> 16 : *people;
-    }
-
-    return err;
-}
-
-
-voice_err_t
 voice_cluster_take(voice_cluster_writer_t *w, uint32_t *slot,
     voice_cluster_request_t *rq, uint64_t *ticket, uint64_t *at)
 {

@@ -83,14 +83,6 @@ voice_err_t voice_cluster_unassign(voice_cluster_writer_t *w,
     uint64_t guild);
 
 /*
- * ms when nginx last said that the guild is in use here; 0: never.  people,
- * which may be NULL: how many there were.
- */
-voice_err_t voice_cluster_used_at(const voice_cluster_writer_t *w,
-    uint64_t guild, uint64_t *at, uint32_t *people);
-
-
-/*
  * Takes the next request that nobody works on; *slot, from 0, moves on.
  * VOICE_E_NOT_FOUND after the last.
  */

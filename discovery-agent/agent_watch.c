@@ -67,7 +67,7 @@ agent_watch_guild_deleted(agent_t *a, uint64_t id, bool ours)
     now = agent_zone_now();
 
     if (ours && a->zone.mem != NULL
-        && voice_cluster_used_at(&a->zone.w, id, &at, NULL) == VOICE_OK
+        && voice_cluster_used_at(&a->zone.w.c, id, &at, NULL) == VOICE_OK
         && at != 0 && now < at + a->conf.empty_after / 2)
     {
         agent_join_claim(a, id);

@@ -274,7 +274,7 @@ agent_guild_idle(agent_t *a, agent_guild_t *guild, uint64_t now,
 {
     uint64_t  at;
 
-    if (voice_cluster_used_at(&a->zone.w, guild->id, &at, &guild->people)
+    if (voice_cluster_used_at(&a->zone.w.c, guild->id, &at, &guild->people)
         != VOICE_OK)
     {
         return false;
