@@ -13,6 +13,14 @@
 #include "ngx_http_voice_dispatch.h"
 
 
+typedef struct {
+    voice_dispatch_t   event;
+    uint64_t           user_id;        /* of a member; 0: of no member */
+    size_t             start;          /* in the text */
+    size_t             len;
+} ngx_http_voice_change_event_t;
+
+
 static ngx_int_t
 ngx_http_voice_change_send(ngx_http_voice_subscription_t *sub,
     ngx_uint_t mark, voice_dispatch_t event, const voice_buf_t *b)
@@ -85,28 +93,43 @@ ngx_http_voice_change_same_member(const voice_dir_member_t *a,
 }
 
 
-static ngx_int_t
-ngx_http_voice_change_channels(ngx_http_voice_subscription_t *sub,
-    const voice_dir_guild_t *old, const voice_dir_guild_t *guild)
+/* The text that was just written is an event; of a member: of whom. */
+
+static void
+ngx_http_voice_change_add(ngx_http_voice_change_t *ch, voice_dispatch_t event,
+    uint64_t user_id, size_t start)
 {
-    size_t                      i;
-    voice_buf_t                *b;
-    voice_dispatch_t            event;
+    ngx_http_voice_change_event_t  *ev;
+
+    ev = ngx_array_push(&ch->events);
+
+    if (ev == NULL) {
+        ch->text.err = VOICE_E_NOMEM;
+        return;
+    }
+
+    ev->event = event;
+    ev->user_id = user_id;
+    ev->start = start;
+    ev->len = ch->text.len - start;
+}
+
+
+static void
+ngx_http_voice_change_channels(ngx_http_voice_change_t *ch)
+{
+    size_t                      i, start;
+    const voice_dir_guild_t    *old = ch->old, *guild = ch->guild;
     const voice_dir_channel_t  *c, *before;
 
     for (i = 0; i < old->nchannels; i++) {
         c = &old->channel[i];
 
         if (voice_dir_channel(guild, c->id) == NULL) {
-            b = ngx_http_voice_render_buf();
-            voice_gateway_channel_d(b, guild->id, c);
-
-            if (ngx_http_voice_change_send(sub, NGX_HTTP_VOICE_MARK_CHANGE,
-                                           VOICE_DISPATCH_CHANNEL_DELETE, b)
-                != NGX_OK)
-            {
-                return NGX_DECLINED;
-            }
+            start = ch->text.len;
+            voice_gateway_channel_d(&ch->text, guild->id, c);
+            ngx_http_voice_change_add(ch, VOICE_DISPATCH_CHANNEL_DELETE, 0,
+                                      start);
         }
     }
 
@@ -118,31 +141,22 @@ ngx_http_voice_change_channels(ngx_http_voice_subscription_t *sub,
             continue;
         }
 
-        event = (before == NULL) ? VOICE_DISPATCH_CHANNEL_CREATE
-                                 : VOICE_DISPATCH_CHANNEL_UPDATE;
-        b = ngx_http_voice_render_buf();
-        voice_gateway_channel_d(b, guild->id, c);
-
-        if (ngx_http_voice_change_send(sub, NGX_HTTP_VOICE_MARK_CHANGE, event,
-                                       b)
-            != NGX_OK)
-        {
-            return NGX_DECLINED;
-        }
+        start = ch->text.len;
+        voice_gateway_channel_d(&ch->text, guild->id, c);
+        ngx_http_voice_change_add(ch, before == NULL
+                                      ? VOICE_DISPATCH_CHANNEL_CREATE
+                                      : VOICE_DISPATCH_CHANNEL_UPDATE, 0,
+                                  start);
     }
-
-    return NGX_OK;
 }
 
 
-static ngx_int_t
-ngx_http_voice_change_roles(ngx_http_voice_subscription_t *sub,
-    const voice_dir_guild_t *old, const voice_dir_guild_t *guild)
+static void
+ngx_http_voice_change_roles(ngx_http_voice_change_t *ch)
 {
-    size_t                   i;
-    voice_buf_t             *b;
-    voice_dispatch_t         event;
-    const voice_dir_role_t  *role, *before;
+    size_t                    i, start;
+    const voice_dir_role_t   *role, *before;
+    const voice_dir_guild_t  *old = ch->old, *guild = ch->guild;
 
     for (i = 0; i < guild->nroles; i++) {
         role = &guild->role[i];
@@ -152,143 +166,192 @@ ngx_http_voice_change_roles(ngx_http_voice_subscription_t *sub,
             continue;
         }
 
-        event = (before == NULL) ? VOICE_DISPATCH_ROLE_CREATE
-                                 : VOICE_DISPATCH_ROLE_UPDATE;
-        b = ngx_http_voice_render_buf();
-        voice_gateway_role_d(b, guild->id, role);
-
-        if (ngx_http_voice_change_send(sub, NGX_HTTP_VOICE_MARK_CHANGE, event,
-                                       b)
-            != NGX_OK)
-        {
-            return NGX_DECLINED;
-        }
+        start = ch->text.len;
+        voice_gateway_role_d(&ch->text, guild->id, role);
+        ngx_http_voice_change_add(ch, before == NULL
+                                      ? VOICE_DISPATCH_ROLE_CREATE
+                                      : VOICE_DISPATCH_ROLE_UPDATE, 0, start);
     }
 
     for (i = 0; i < old->nroles; i++) {
-        if (voice_dir_role(guild, old->role[i].id) != NULL) {
-            continue;
-        }
 
-        b = ngx_http_voice_render_buf();
-        voice_gateway_role_delete_d(b, guild->id, old->role[i].id);
-
-        if (ngx_http_voice_change_send(sub, NGX_HTTP_VOICE_MARK_CHANGE,
-                                       VOICE_DISPATCH_ROLE_DELETE, b)
-            != NGX_OK)
-        {
-            return NGX_DECLINED;
+        if (voice_dir_role(guild, old->role[i].id) == NULL) {
+            start = ch->text.len;
+            voice_gateway_role_delete_d(&ch->text, guild->id,
+                                        old->role[i].id);
+            ngx_http_voice_change_add(ch, VOICE_DISPATCH_ROLE_DELETE, 0,
+                                      start);
         }
     }
-
-    return NGX_OK;
 }
 
 
-static ngx_int_t
-ngx_http_voice_change_member(ngx_http_voice_subscription_t *sub,
-    const voice_dir_guild_t *guild, const voice_dir_member_t *before,
-    const voice_dir_member_t *member)
+static void
+ngx_http_voice_change_members(ngx_http_voice_change_t *ch, voice_zone_t *z)
 {
-    uint32_t           flags;
-    voice_buf_t       *b;
-    voice_dispatch_t   event;
-
-    b = ngx_http_voice_render_buf();
-
-    if (member == NULL) {
-        event = VOICE_DISPATCH_MEMBER_REMOVE;
-        voice_gateway_member_remove_d(b, guild->id, &before->user);
-
-    } else {
-        event = (before == NULL) ? VOICE_DISPATCH_MEMBER_ADD
-                                 : VOICE_DISPATCH_MEMBER_UPDATE;
-        flags = voice_state_sticky(sub->gateway->zone, guild->id,
-                                   member->user.id);
-
-        voice_gateway_member_d(b, guild->id, member,
-                          member->mute || (flags & VOICE_SESSION_MUTE) != 0,
-                          member->deaf || (flags & VOICE_SESSION_DEAF) != 0);
-    }
-
-    return ngx_http_voice_change_send(sub, NGX_HTTP_VOICE_MARK_CHANGE, event,
-                                      b);
-}
-
-
-/* Of the others only with the intent; of oneself always. */
-
-static ngx_int_t
-ngx_http_voice_change_members(ngx_http_voice_subscription_t *sub,
-    const voice_dir_guild_t *old, const voice_dir_guild_t *guild)
-{
-    size_t                      i;
-    uint64_t                    self;
-    ngx_uint_t                  all;
+    size_t                      i, start;
+    uint32_t                    flags;
+    const voice_dir_guild_t    *old = ch->old, *guild = ch->guild;
     const voice_dir_member_t   *m, *before;
-
-    self = sub->gateway->user_id;
-    all = (sub->gateway->intents & VOICE_INTENT_MEMBERS) != 0;
 
     for (i = 0; i < guild->nmembers; i++) {
         m = &guild->member[i];
-
-        if (!all && m->user.id != self) {
-            continue;
-        }
-
         before = voice_dir_member(old, m->user.id);
 
         if (before != NULL && ngx_http_voice_change_same_member(before, m)) {
             continue;
         }
 
-        if (ngx_http_voice_change_member(sub, guild, before, m) != NGX_OK) {
-            return NGX_DECLINED;
-        }
+        flags = voice_state_sticky(z, guild->id, m->user.id);
+
+        start = ch->text.len;
+        voice_gateway_member_d(&ch->text, guild->id, m,
+                               m->mute || (flags & VOICE_SESSION_MUTE) != 0,
+                               m->deaf || (flags & VOICE_SESSION_DEAF) != 0);
+        ngx_http_voice_change_add(ch, before == NULL
+                                      ? VOICE_DISPATCH_MEMBER_ADD
+                                      : VOICE_DISPATCH_MEMBER_UPDATE,
+                                  m->user.id, start);
     }
 
     for (i = 0; i < old->nmembers; i++) {
         m = &old->member[i];
 
-        /* whom a token names stays a member */
-
-        if (!all || m->user.id == self
-            || voice_dir_member(guild, m->user.id) != NULL)
-        {
-            continue;
-        }
-
-        if (ngx_http_voice_change_member(sub, guild, m, NULL) != NGX_OK) {
-            return NGX_DECLINED;
+        if (voice_dir_member(guild, m->user.id) == NULL) {
+            start = ch->text.len;
+            voice_gateway_member_remove_d(&ch->text, guild->id, &m->user);
+            ngx_http_voice_change_add(ch, VOICE_DISPATCH_MEMBER_REMOVE,
+                                      m->user.id, start);
         }
     }
+}
+
+
+static void
+ngx_http_voice_change_guild(ngx_http_voice_change_t *ch)
+{
+    voice_buf_t  before, after;
+
+    voice_buf_growing(&before, NULL, VOICE_DIR_GUILD_TEXT_MAX);
+    voice_buf_growing(&after, NULL, VOICE_DIR_GUILD_TEXT_MAX);
+
+    voice_gateway_guild_update_d(&before, ch->old, ch->old->nmembers);
+    voice_gateway_guild_update_d(&after, ch->guild, ch->guild->nmembers);
+
+    if (voice_buf_done(&before) != VOICE_OK
+        || voice_buf_done(&after) != VOICE_OK
+        || !ngx_http_voice_change_equal(&before, &after))
+    {
+        voice_buf_put(&ch->text, after.data, after.len);
+        ngx_http_voice_change_add(ch, VOICE_DISPATCH_GUILD_UPDATE, 0, 0);
+    }
+
+    voice_buf_free(&before);
+    voice_buf_free(&after);
+}
+
+
+/* All that is different, once for all who are told. */
+
+static ngx_int_t
+ngx_http_voice_change_make(ngx_http_voice_change_t *ch, voice_zone_t *z,
+    ngx_log_t *log)
+{
+    ch->pool = ngx_create_pool(4096, log);
+
+    if (ch->pool == NULL
+        || ngx_array_init(&ch->events, ch->pool, 8,
+                          sizeof(ngx_http_voice_change_event_t))
+           != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    voice_buf_growing(&ch->text, NULL, 2 * VOICE_DIR_GUILD_TEXT_MAX);
+
+    /* roles before what refers to them */
+
+    ngx_http_voice_change_guild(ch);
+    ngx_http_voice_change_roles(ch);
+    ngx_http_voice_change_channels(ch);
+    ngx_http_voice_change_members(ch, z);
 
     return NGX_OK;
 }
 
 
-static ngx_int_t
-ngx_http_voice_change_guild(ngx_http_voice_subscription_t *sub,
-    const voice_dir_guild_t *old, const voice_dir_guild_t *guild)
+void
+ngx_http_voice_change_done(ngx_http_voice_change_t *ch)
 {
-    ngx_uint_t    same;
-    voice_buf_t  *b, before;
+    if (ch->pool != NULL) {
+        voice_buf_free(&ch->text);
+        ngx_destroy_pool(ch->pool);
+    }
+}
 
-    voice_buf_growing(&before, NULL, VOICE_DIR_GUILD_TEXT_MAX);
-    voice_gateway_guild_update_d(&before, old, old->nmembers);
 
-    b = ngx_http_voice_render_buf();
-    voice_gateway_guild_update_d(b, guild, guild->nmembers);
+/*
+ * Of other members only with the intent; of oneself always, but that one is
+ * none any more: whom a token names stays one.
+ */
 
-    same = (voice_buf_done(&before) == VOICE_OK
-            && ngx_http_voice_change_equal(&before, b));
+static ngx_uint_t
+ngx_http_voice_change_concerns(ngx_http_voice_gateway_t *gw,
+    const ngx_http_voice_change_event_t *ev)
+{
+    if (ev->user_id == 0) {
+        return 1;
+    }
 
-    voice_buf_free(&before);
+    if (ev->user_id == gw->user_id) {
+        return ev->event != VOICE_DISPATCH_MEMBER_REMOVE;
+    }
 
-    return same ? NGX_OK
-                : ngx_http_voice_change_send(sub, NGX_HTTP_VOICE_MARK_CHANGE,
-                                             VOICE_DISPATCH_GUILD_UPDATE, b);
+    return (gw->intents & VOICE_INTENT_MEMBERS) != 0;
+}
+
+
+static void
+ngx_http_voice_change_events(ngx_http_voice_subscription_t *sub,
+    ngx_http_voice_change_t *ch)
+{
+    ngx_uint_t                      i;
+    voice_buf_t                     b;
+    ngx_http_voice_gateway_t       *gw = sub->gateway;
+    ngx_http_voice_change_event_t  *ev;
+
+    if (ch->pool == NULL
+        && ngx_http_voice_change_make(ch, gw->zone, gw->log) != NGX_OK)
+    {
+        ch->text.err = VOICE_E_NOMEM;
+    }
+
+    if (voice_buf_done(&ch->text) != VOICE_OK) {
+        ngx_http_voice_gateway_close(gw, VOICE_GATEWAY_CLOSE_UNKNOWN,
+                                     "out of memory");
+        ngx_http_voice_gateway_touch(gw);
+        return;
+    }
+
+    ev = ch->events.elts;
+
+    for (i = 0; i < ch->events.nelts; i++) {
+
+        if (!ngx_http_voice_change_concerns(gw, &ev[i])) {
+            continue;
+        }
+
+        b = ch->text;
+        b.data += ev[i].start;
+        b.len = ev[i].len;
+
+        if (ngx_http_voice_change_send(sub, NGX_HTTP_VOICE_MARK_CHANGE,
+                                       ev[i].event, &b)
+            != NGX_OK)
+        {
+            return;
+        }
+    }
 }
 
 
@@ -326,34 +389,25 @@ ngx_http_voice_change_created(ngx_http_voice_subscription_t *sub,
 
 void
 ngx_http_voice_change_tell(ngx_http_voice_subscription_t *sub,
-    const voice_dir_guild_t *old, const voice_dir_guild_t *guild)
+    ngx_http_voice_change_t *ch)
 {
     sub->version = sub->node->version;
 
-    if (guild == NULL) {
+    if (ch->guild == NULL) {
         if (sub->known) {
-            ngx_http_voice_change_deleted(sub, old->id);
+            ngx_http_voice_change_deleted(sub, ch->old->id);
         }
 
         return;
     }
 
-    if (!sub->known || old == NULL) {
-        ngx_http_voice_change_created(sub, guild);
+    if (!sub->known || ch->old == NULL) {
+        ngx_http_voice_change_created(sub, ch->guild);
         return;
     }
 
-    if (!(sub->gateway->intents & VOICE_INTENT_GUILDS)) {
-        return;
-    }
-
-    /* roles before what refers to them */
-
-    if (ngx_http_voice_change_guild(sub, old, guild) == NGX_OK
-        && ngx_http_voice_change_roles(sub, old, guild) == NGX_OK
-        && ngx_http_voice_change_channels(sub, old, guild) == NGX_OK)
-    {
-        (void) ngx_http_voice_change_members(sub, old, guild);
+    if (sub->gateway->intents & VOICE_INTENT_GUILDS) {
+        ngx_http_voice_change_events(sub, ch);
     }
 }
 

@@ -840,6 +840,7 @@ ngx_http_voice_dispatch_guild(uint64_t guild_id,
     ngx_uint_t                      same;
     ngx_queue_t                    *q, *next;
     ngx_http_voice_node_t          *node;
+    ngx_http_voice_change_t         change;
     ngx_http_voice_subscription_t  *sub;
 
     node = ngx_http_voice_dispatch_node(guild_id);
@@ -849,6 +850,10 @@ ngx_http_voice_dispatch_guild(uint64_t guild_id,
     }
 
     node->version++;
+
+    ngx_memzero(&change, sizeof(ngx_http_voice_change_t));
+    change.old = old;
+    change.guild = guild;
 
     for (q = ngx_queue_head(&node->subs);
          q != ngx_queue_sentinel(&node->subs);
@@ -862,11 +867,13 @@ ngx_http_voice_dispatch_guild(uint64_t guild_id,
         same = (sub->version + 1 == node->version);
 
         if (same && sub->gateway->phase == NGX_HTTP_VOICE_GATEWAY_CURRENT) {
-            ngx_http_voice_change_tell(sub, old, guild);
+            ngx_http_voice_change_tell(sub, &change);
 
             if (ngx_http_voice_dispatch_node(guild_id) != node) {
-                return;
+                break;
             }
         }
     }
+
+    ngx_http_voice_change_done(&change);
 }

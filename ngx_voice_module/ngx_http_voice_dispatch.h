@@ -86,9 +86,20 @@ void ngx_http_voice_render_boot(const voice_zone_t *z, char boot[37]);
 
 /* ngx_http_voice_change.c: what a client is told of a guild's change. */
 
+/* Zeroed, but for the two; of either there may be none. */
+typedef struct {
+    const voice_dir_guild_t   *old;
+    const voice_dir_guild_t   *guild;
+    ngx_pool_t                *pool;       /* NULL: not needed so far */
+    ngx_array_t                events;
+    voice_buf_t                text;       /* of all of them */
+} ngx_http_voice_change_t;
+
 /* The gateway stays as it is, or is closed. */
 void ngx_http_voice_change_tell(ngx_http_voice_subscription_t *sub,
-    const voice_dir_guild_t *old, const voice_dir_guild_t *guild);
+    ngx_http_voice_change_t *ch);
+
+void ngx_http_voice_change_done(ngx_http_voice_change_t *ch);
 
 /* Not known what the client has of it. */
 void ngx_http_voice_change_whole(ngx_http_voice_subscription_t *sub,
