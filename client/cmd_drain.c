@@ -75,7 +75,6 @@ vc_cmd_drain(int argc, char **argv)
 }
 
 
-/* The workers need no wake: they look at each join and once a second. */
 static int
 vc_drain(const char *path, bool off, uint64_t ms, bool json)
 {
@@ -94,6 +93,8 @@ vc_drain(const char *path, bool off, uint64_t ms, bool json)
     } else {
         voice_drain_start(&z, VOICE_DRAIN_ORDER, now, ms != 0 ? now + ms : 0);
     }
+
+    vc_zone_wake(&z);
 
     vc_drain_print(path, &z, now, json);
 

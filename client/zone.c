@@ -9,9 +9,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stddef.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 
@@ -69,4 +72,41 @@ vc_zone_open(const char *command, const char *path, voice_zone_t *z)
     close(fd);
 
     return ok;
+}
+
+
+/* A worker without room for it has wakes enough; one that died is seen. */
+void
+vc_zone_wake(voice_zone_t *z)
+{
+    int                  fd;
+    size_t               i, len;
+    const char          *name;
+    struct sockaddr_un   sun;
+
+    fd = socket(AF_UNIX, SOCK_DGRAM|SOCK_CLOEXEC, 0);
+
+    if (fd == -1) {
+        return;
+    }
+
+    memset(&sun, 0, sizeof(sun));
+    sun.sun_family = AF_UNIX;
+
+    for (i = 0; i < VOICE_WORKERS_MAX; i++) {
+        if ((z->wake[i / 64] >> (i % 64) & 1) == 0) {
+            continue;
+        }
+
+        name = z->header->worker[i].name;
+        len = strnlen(name, VOICE_WORKER_NAME_MAX);
+
+        memcpy(&sun.sun_path[1], name, len);
+        (void) sendto(fd, "w", 1, MSG_DONTWAIT, (struct sockaddr *) &sun,
+                      (socklen_t) (offsetof(struct sockaddr_un, sun_path) + 1
+                                   + len));
+    }
+
+    memset(z->wake, 0, sizeof(z->wake));
+    close(fd);
 }

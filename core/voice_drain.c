@@ -38,6 +38,10 @@ voice_drain_start(voice_zone_t *z, voice_drain_by_t by, uint64_t now,
         atomic_store(&d->since, now != 0 ? now : 1);
     }
 
+    if (deadline != 0) {
+        voice_zone_due(z, deadline);
+    }
+
     voice_zone_unlock(z);
 }
 
@@ -108,9 +112,14 @@ voice_drain_expire(voice_zone_t *z, uint64_t now, unsigned max)
 
     n = 0;
 
-    if (!voice_drain_get(z, &drain) || drain.deadline == 0
-        || drain.deadline > now)
-    {
+    if (!voice_drain_get(z, &drain) || drain.deadline == 0) {
+        return 0;
+    }
+
+    if (drain.deadline > now) {
+        voice_zone_lock(z);
+        voice_zone_due(z, drain.deadline);
+        voice_zone_unlock(z);
         return 0;
     }
 

@@ -490,6 +490,8 @@ voice_gateway_orphan(voice_zone_t *z, voice_gateway_record_t *g,
 
     atomic_store(&g->deadline, deadline != 0 ? deadline : 1);
     atomic_store(&g->worker, VOICE_WORKER_NONE);
+
+    voice_zone_due(z, deadline);
 }
 
 
@@ -685,16 +687,20 @@ voice_gateway_session_expire(voice_zone_t *z, uint64_t now)
     bool                     all;
     unsigned                 n;
     uint32_t                 i, end;
+    uint64_t                 deadline, next;
     voice_id_t               id;
     voice_gateway_record_t  *g;
 
     n = 0;
+    next = UINT64_MAX;
     end = atomic_load(&z->header->gateway_end);
 
     for (i = 0; i < end; i++) {
         g = &z->gateway[i];
+        deadline = atomic_load(&g->deadline);
 
-        if (g->deadline == 0 || g->deadline > now) {
+        if (deadline == 0 || deadline > now) {
+            next = deadline != 0 && deadline < next ? deadline : next;
             continue;
         }
 
@@ -716,6 +722,12 @@ voice_gateway_session_expire(voice_zone_t *z, uint64_t now)
         if (!all) {
             voice_gateway_end_rest(z, id);
         }
+    }
+
+    if (next != UINT64_MAX) {
+        voice_zone_lock(z);
+        voice_zone_due(z, next);
+        voice_zone_unlock(z);
     }
 
     return n;

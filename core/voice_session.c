@@ -3,6 +3,7 @@
  */
 
 
+#include "voice_drain.h"
 #include "voice_guild_internal.h"
 
 #include <sodium.h>
@@ -321,6 +322,7 @@ voice_session_close_locked(voice_zone_t *z, voice_session_t *s,
         voice_session_unbind(z, s);
         voice_index_remove(z, &ix, (uint32_t) (s - z->session));
         voice_session_key_wipe(s);
+        voice_zone_keys_over(z);
 
         if (code != 0 && s->worker != VOICE_WORKER_NONE) {
             voice_outbox_append(z, s, VOICE_EVENT_CLOSE, 0, 0, code);
@@ -363,6 +365,7 @@ voice_session_create(voice_zone_t *z, const voice_session_conf_t *c,
 {
     uint32_t          flags;
     voice_err_t       err;
+    voice_drain_t     drain;
     voice_session_t  *s, *old;
     voice_index_t     ix = voice_session_user_index(z);
 
@@ -403,6 +406,12 @@ voice_session_create(voice_zone_t *z, const voice_session_conf_t *c,
 
         *id = voice_session_id(z, s);
         *attach = s->attach;
+
+        /* admitted before the drain began, it may be the only one left */
+
+        if (voice_drain_get(z, &drain) && drain.deadline != 0) {
+            voice_zone_due(z, drain.deadline);
+        }
     }
 
     voice_zone_unlock(z);
@@ -453,15 +462,19 @@ voice_session_expire(voice_zone_t *z, uint64_t now)
 {
     unsigned          n;
     uint32_t          i, end;
+    uint64_t          deadline, next;
     voice_session_t  *s;
 
     n = 0;
+    next = UINT64_MAX;
     end = atomic_load(&z->header->session_end);
 
     for (i = 0; i < end; i++) {
         s = &z->session[i];
+        deadline = atomic_load(&s->deadline);
 
-        if (s->deadline == 0 || s->deadline > now) {
+        if (deadline == 0 || deadline > now) {
+            next = deadline != 0 && deadline < next ? deadline : next;
             continue;
         }
 
@@ -476,6 +489,12 @@ voice_session_expire(voice_zone_t *z, uint64_t now)
             n++;
         }
 
+        voice_zone_unlock(z);
+    }
+
+    if (next != UINT64_MAX) {
+        voice_zone_lock(z);
+        voice_zone_due(z, next);
         voice_zone_unlock(z);
     }
 

@@ -65,6 +65,7 @@ voice_session_rekey(voice_zone_t *z, voice_session_t *s, voice_mode_t mode,
     atomic_store(&s->talking, 0);
 
     voice_session_rekey_slot(s, mode, secret);
+    voice_zone_keys_over(z);
 
     if (r != NULL) {
         voice_room_change_end(r);

@@ -254,6 +254,8 @@ voice_session_orphan(voice_zone_t *z, voice_session_t *s, uint64_t deadline)
 
     atomic_store(&s->deadline, deadline != 0 ? deadline : 1);
     atomic_store(&s->worker, VOICE_WORKER_NONE);
+
+    voice_zone_due(z, deadline);
 }
 
 

@@ -318,6 +318,9 @@ voice_worker_register(voice_zone_t *z, uint16_t slot, uint32_t pid,
     w->started = now;
     atomic_store(&w->pid, pid);
 
+    atomic_fetch_add(&z->header->workers, 1);
+    voice_zone_wake_all(z);
+
     voice_zone_unlock(z);
 
     z->worker = slot;
@@ -353,9 +356,96 @@ voice_worker_gone(voice_zone_t *z, uint16_t slot, uint64_t now,
     atomic_store(&w->listeners, 0);
     atomic_store(&w->hearers, 0);
     w->name[0] = '\0';
+    atomic_fetch_and(&z->header->keepers[slot / 64], ~(1ull << (slot % 64)));
     atomic_store(&w->pid, 0);
 
+    /* it may have been the one that kept house, and in the middle of it */
+
+    atomic_store(&z->header->due, 1);
+    atomic_fetch_add(&z->header->workers, 1);
+    voice_zone_wake_all(z);
+
     voice_zone_unlock(z);
+}
+
+
+/* The slot of the worker that keeps house, or VOICE_WORKERS_MAX. */
+
+static uint32_t
+voice_zone_lowest(const voice_zone_t *z)
+{
+    uint32_t  i;
+
+    for (i = 0; i < VOICE_WORKERS_MAX; i++) {
+        if (atomic_load(&z->header->worker[i].pid) != 0) {
+            break;
+        }
+    }
+
+    return i;
+}
+
+
+bool
+voice_zone_housekeeper(const voice_zone_t *z)
+{
+    return voice_zone_lowest(z) == z->worker;
+}
+
+
+void
+voice_zone_due(voice_zone_t *z, uint64_t at)
+{
+    uint32_t  i;
+    uint64_t  due;
+
+    due = atomic_load(&z->header->due);
+
+    if (due != 0 && due <= at) {
+        return;
+    }
+
+    atomic_store(&z->header->due, at != 0 ? at : 1);
+
+    i = voice_zone_lowest(z);
+
+    if (i < VOICE_WORKERS_MAX) {
+        z->wake[i / 64] |= 1ull << (i % 64);
+    }
+}
+
+
+void
+voice_zone_due_take(voice_zone_t *z)
+{
+    atomic_store(&z->header->due, 0);
+}
+
+
+void
+voice_zone_keys_hold(voice_zone_t *z)
+{
+    atomic_fetch_or(&z->header->keepers[z->worker / 64],
+                    1ull << (z->worker % 64));
+}
+
+
+bool
+voice_zone_keys_held(const voice_zone_t *z)
+{
+    return atomic_load(&z->header->keepers[z->worker / 64])
+           >> (z->worker % 64) & 1;
+}
+
+
+void
+voice_zone_keys_over(voice_zone_t *z)
+{
+    size_t  i;
+
+    for (i = 0; i < VOICE_WORKERS_MAX / 64; i++) {
+        z->wake[i] |= atomic_exchange(&z->header->keepers[i], 0);
+    }
 }
 
 

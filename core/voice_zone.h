@@ -250,6 +250,10 @@ typedef struct {
 
     voice_drain_record_t   drain[VOICE_DRAIN_BY];
 
+    _Atomic uint64_t   due;          /* ms: see voice_zone_due(); 0: never */
+    _Atomic uint64_t   keepers[VOICE_WORKERS_MAX / 64];  /* of keys */
+    _Atomic uint32_t   workers;      /* changes of the table of workers */
+
     uint32_t           endpoints;
     voice_endpoint_t   endpoint[VOICE_ENDPOINTS_MAX];
 
@@ -333,6 +337,33 @@ void voice_zone_unlock(voice_zone_t *z);
 /* Under the lock: leaves a wake for every worker. */
 void voice_zone_wake_all(voice_zone_t *z);
 
+/*
+ * Housekeeping is for what happens by the clock alone: sessions that nobody
+ * resumes, a drain whose deadline comes.  It is done by the worker in the
+ * lowest slot, which sleeps until h->due, at or before the first of them.
+ *
+ * voice_zone_due(), under the lock: there is something to do at that time;
+ * leaves a wake for that worker if it doesn't know.
+ *
+ * voice_zone_due_take(): that worker is going to do all that is due, by the
+ * _expire() functions; they say again what remains.  If it dies meanwhile,
+ * voice_worker_gone() has the next one look at everything.
+ */
+void voice_zone_due(voice_zone_t *z, uint64_t at);
+void voice_zone_due_take(voice_zone_t *z);
+bool voice_zone_housekeeper(const voice_zone_t *z);
+
+/*
+ * This worker has keys of sessions in its memory: it gets one wake when any
+ * is over, for then it shall not keep it.  True if it would get that wake,
+ * false if it was sent.
+ */
+void voice_zone_keys_hold(voice_zone_t *z);
+bool voice_zone_keys_held(const voice_zone_t *z);
+
+/* Under the lock: a session's key is over. */
+void voice_zone_keys_over(voice_zone_t *z);
+
 /* Waits at most so long; VOICE_AGAIN. */
 voice_err_t voice_zone_lock_timed(voice_zone_t *z, unsigned ms);
 
@@ -350,7 +381,8 @@ unsigned voice_zone_verify(voice_zone_t *z, char *text, size_t size);
  * Worker table.  A process takes a slot at start and gives it back at exit;
  * the caller finds out which processes are dead and which slots are free.
  * Sessions of the slot's former worker, voice and gateway, are detached and
- * may be resumed until now + window.
+ * may be resumed until now + window.  Both leave wakes for all workers: they
+ * watch each other.
  */
 void voice_worker_register(voice_zone_t *z, uint16_t slot, uint32_t pid,
     const char *name, uint64_t now, uint64_t window);

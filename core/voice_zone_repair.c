@@ -288,7 +288,10 @@ voice_zone_repair(voice_zone_t *z)
 
     voice_guild_repair(z);
 
-    /* and the relays, for there may be cuts */
+    /* and all workers: for cuts, keys that are over, what is due */
+
+    voice_zone_keys_over(z);
+    atomic_store(&h->due, 1);
 
     voice_zone_wake_all(z);
 }

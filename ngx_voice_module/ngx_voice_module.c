@@ -10,6 +10,7 @@
 #include "ngx_voice.h"
 #include "ngx_voice_cluster.h"
 #include "ngx_voice_crypto.h"
+#include "ngx_voice_watch.h"
 #include "ngx_voice_zone.h"
 
 #include "voice_drain.h"
@@ -20,7 +21,7 @@
 
 
 #define NGX_VOICE_HANDLERS     8
-#define NGX_VOICE_HOUSEKEEP    1000     /* ms */
+#define NGX_VOICE_HOUSEKEEP    1000     /* ms, between two times at least */
 
 /* Sessions that are told to go at once, fewer than an outbox has places. */
 #define NGX_VOICE_DRAIN_BATCH  64
@@ -45,6 +46,10 @@ typedef struct {
     ngx_connection_t        *connection;     /* of the wake socket */
     ngx_event_t              wake;           /* posted: from ourselves */
     ngx_event_t              housekeep;
+    uint64_t                 keep;           /* ms: not before */
+    uint64_t                 look;           /* ms: likewise, if blind */
+    uint32_t                 workers;        /* as in the zone, at last look */
+    unsigned                 blind:1;        /* can't watch them all */
     ngx_uint_t               nhandlers;
     ngx_voice_wake_pt        handler[NGX_VOICE_HANDLERS];
 } ngx_voice_worker_t;
@@ -65,6 +70,8 @@ static void ngx_voice_worker_drain(ngx_voice_conf_t *vcf);
 static ngx_int_t ngx_voice_wake_listen(ngx_cycle_t *cycle, u_char *name);
 static void ngx_voice_wake_read_handler(ngx_event_t *rev);
 static void ngx_voice_wake_posted_handler(ngx_event_t *ev);
+static void ngx_voice_worker_look(ngx_log_t *log);
+static void ngx_voice_housekeep_arm(void);
 static void ngx_voice_housekeep_handler(ngx_event_t *ev);
 
 
@@ -257,7 +264,9 @@ ngx_voice_worker_init(ngx_cycle_t *cycle)
     p = ngx_sprintf(p, "/%i/%P", slot, ngx_pid);
     *p = '\0';
 
-    if (ngx_voice_wake_listen(cycle, name) != NGX_OK) {
+    if (ngx_voice_wake_listen(cycle, name) != NGX_OK
+        || ngx_voice_watch_init(cycle, ngx_voice_worker_look) != NGX_OK)
+    {
         return NGX_ERROR;
     }
 
@@ -277,12 +286,12 @@ ngx_voice_worker_init(ngx_cycle_t *cycle)
     vw->housekeep.data = vw;
     vw->housekeep.cancelable = 1;
 
-    ngx_add_timer(&vw->housekeep, NGX_VOICE_HOUSEKEEP);
-
     if (vcf->cluster.file != NULL) {
         ngx_voice_cluster_worker_init(cycle, &vcf->cluster, &vcf->file->zone,
                                       slot, (char *) name);
     }
+
+    ngx_voice_wake(&vcf->file->zone, cycle->log);
 
     return NGX_OK;
 }
@@ -382,6 +391,12 @@ ngx_voice_wake_call(ngx_log_t *log)
     for (i = 0; i < vw->nhandlers; i++) {
         vw->handler[i](log);
     }
+
+    if (vw->workers != atomic_load(&vw->conf->file->zone.header->workers)) {
+        ngx_voice_worker_look(log);
+    }
+
+    ngx_voice_housekeep_arm();
 }
 
 
@@ -436,7 +451,7 @@ ngx_voice_wake(voice_zone_t *z, ngx_log_t *log)
 
             /*
              * a full queue holds wakes enough; of a worker that is gone its
-             * sessions will be taken by housekeeping
+             * sessions will be taken by those who watch it
              */
 
             if (sendto(vw->connection->fd, "w", 1, MSG_DONTWAIT,
@@ -483,47 +498,116 @@ ngx_voice_housekeep_drain(voice_zone_t *z, ngx_log_t *log)
 }
 
 
-/*
- * Done by the worker in the lowest slot: finds workers that died, and ends
- * sessions that were not resumed in time.
- */
-
 static void
-ngx_voice_housekeep_handler(ngx_event_t *ev)
+ngx_voice_worker_gone(ngx_uint_t slot, ngx_log_t *log)
 {
-    unsigned             expired;
-    ngx_int_t            slot;
-    ngx_msec_t           next;
+    uint32_t             pid;
     voice_zone_t        *z;
     ngx_voice_conf_t    *vcf;
     ngx_voice_worker_t  *vw = &ngx_voice_worker;
 
     vcf = vw->conf;
     z = &vcf->file->zone;
-    next = NGX_VOICE_HOUSEKEEP;
+
+    /* of all that watched it one does it, and its successor can't begin */
+
+    if (ngx_voice_zone_slot_seize(vcf->file, slot) != NGX_OK) {
+        return;
+    }
+
+    pid = atomic_load(&z->header->worker[slot].pid);
+
+    if (pid != 0) {
+        ngx_log_error(NGX_LOG_NOTICE, log, 0,
+                      "voice worker %uD of slot %ui is gone", pid, slot);
+        voice_worker_gone(z, slot, ngx_voice_now(), vcf->resume_window);
+        ngx_voice_cluster_worker_lost(slot);
+    }
+
+    ngx_voice_zone_slot_release(vcf->file, slot);
+}
+
+
+/*
+ * After a change of the table of workers, or when one that was watched has
+ * died: watches those who are there, takes away those who aren't.
+ */
+
+static void
+ngx_voice_worker_look(ngx_log_t *log)
+{
+    uint32_t             pid;
+    ngx_uint_t           slot;
+    voice_zone_t        *z;
+    ngx_voice_worker_t  *vw = &ngx_voice_worker;
+
+    z = &vw->conf->file->zone;
+
+    vw->workers = atomic_load(&z->header->workers);
+    vw->look = ngx_voice_now() + NGX_VOICE_HOUSEKEEP;
+    vw->blind = 0;
 
     for (slot = 0; slot < VOICE_WORKERS_MAX; slot++) {
-        if (slot == vw->slot || atomic_load(&z->header->worker[slot].pid) == 0)
-        {
+        pid = atomic_load(&z->header->worker[slot].pid);
+
+        if (pid == 0 || slot == (ngx_uint_t) vw->slot) {
             continue;
         }
 
-        if (ngx_voice_zone_slot_owner(vcf->file, slot) == 0) {
-            ngx_log_error(NGX_LOG_NOTICE, ev->log, 0,
-                          "voice worker %uD of slot %i is gone",
-                          atomic_load(&z->header->worker[slot].pid), slot);
-            voice_worker_gone(z, slot, ngx_voice_now(), vcf->resume_window);
-            ngx_voice_cluster_worker_lost(slot);
-
-        } else if (slot < vw->slot) {
-            goto done;
+        if (ngx_voice_watch(slot, pid, log) != NGX_OK) {
+            vw->blind = 1;
         }
+
+        ngx_voice_worker_gone(slot, log);
     }
+
+    ngx_voice_wake(z, log);
+    ngx_voice_housekeep_arm();
+}
+
+
+/*
+ * The timer exists only while it serves something: for the worker that keeps
+ * house until something is due, but not more than once a second; and for
+ * those who can't watch the others.
+ */
+
+static void
+ngx_voice_housekeep_arm(void)
+{
+    uint64_t             at, now, due;
+    voice_zone_t        *z;
+    ngx_voice_worker_t  *vw = &ngx_voice_worker;
+
+    z = &vw->conf->file->zone;
+    now = ngx_voice_now();
+    at = vw->blind ? vw->look : UINT64_MAX;
+
+    due = voice_zone_housekeeper(z) ? atomic_load(&z->header->due) : 0;
+
+    if (due != 0) {
+        due = ngx_max(due, vw->keep);
+        at = ngx_min(at, due);
+    }
+
+    if (at != UINT64_MAX) {
+        ngx_add_timer(&vw->housekeep, at > now ? at - now : 0);
+
+    } else if (vw->housekeep.timer_set) {
+        ngx_del_timer(&vw->housekeep);
+    }
+}
+
+
+static void
+ngx_voice_housekeep_expire(voice_zone_t *z, ngx_log_t *log)
+{
+    unsigned  expired;
 
     expired = voice_gateway_session_expire(z, ngx_voice_now());
 
     if (expired != 0) {
-        ngx_log_error(NGX_LOG_INFO, ev->log, 0,
+        ngx_log_error(NGX_LOG_INFO, log, 0,
                       "%ud gateway sessions were not resumed in time", expired);
         voice_metric_add(voice_zone_metrics(z), VOICE_M_GATEWAY_EXPIRED,
                          expired);
@@ -532,19 +616,43 @@ ngx_voice_housekeep_handler(ngx_event_t *ev)
     expired = voice_session_expire(z, ngx_voice_now());
 
     if (expired != 0) {
-        ngx_log_error(NGX_LOG_INFO, ev->log, 0,
+        ngx_log_error(NGX_LOG_INFO, log, 0,
                       "%ud voice sessions were not resumed in time", expired);
     }
+}
 
-    if (ngx_voice_housekeep_drain(z, ev->log) == NGX_VOICE_DRAIN_BATCH) {
-        next = NGX_VOICE_DRAIN_PAUSE;
+
+static void
+ngx_voice_housekeep_handler(ngx_event_t *ev)
+{
+    voice_zone_t        *z;
+    ngx_voice_worker_t  *vw = &ngx_voice_worker;
+
+    z = &vw->conf->file->zone;
+
+    if (vw->blind) {
+        ngx_voice_worker_look(ev->log);
     }
 
-    ngx_voice_wake(z, ev->log);
+    if (voice_zone_housekeeper(z)) {
+        vw->keep = ngx_voice_now() + NGX_VOICE_HOUSEKEEP;
 
-done:
+        voice_zone_due_take(z);
 
-    ngx_add_timer(ev, next);
+        ngx_voice_housekeep_expire(z, ev->log);
+
+        if (ngx_voice_housekeep_drain(z, ev->log) == NGX_VOICE_DRAIN_BATCH) {
+            vw->keep = ngx_voice_now() + NGX_VOICE_DRAIN_PAUSE;
+
+            voice_zone_lock(z);
+            voice_zone_due(z, vw->keep);
+            voice_zone_unlock(z);
+        }
+
+        ngx_voice_wake(z, ev->log);
+    }
+
+    ngx_voice_housekeep_arm();
 }
 
 

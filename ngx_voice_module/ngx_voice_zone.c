@@ -181,21 +181,30 @@ ngx_voice_zone_file_close(ngx_voice_zone_file_t *zf)
 }
 
 
-ngx_int_t
-ngx_voice_zone_slot_take(ngx_voice_zone_file_t *zf, ngx_log_t *log)
+static int
+ngx_voice_zone_slot_lock(ngx_voice_zone_file_t *zf, ngx_uint_t slot,
+    short type)
 {
-    ngx_int_t     i;
     struct flock  fl;
 
     ngx_memzero(&fl, sizeof(struct flock));
-    fl.l_type = F_WRLCK;
+    fl.l_type = type;
     fl.l_whence = SEEK_SET;
+    fl.l_start = NGX_VOICE_ZONE_LOCK + slot;
     fl.l_len = 1;
 
-    for (i = 0; i < VOICE_WORKERS_MAX; i++) {
-        fl.l_start = NGX_VOICE_ZONE_LOCK + i;
+    return fcntl(zf->file.fd, F_SETLK, &fl);
+}
 
-        if (fcntl(zf->file.fd, F_SETLK, &fl) != -1) {
+
+ngx_int_t
+ngx_voice_zone_slot_take(ngx_voice_zone_file_t *zf, ngx_log_t *log)
+{
+    ngx_int_t  i;
+
+    for (i = 0; i < VOICE_WORKERS_MAX; i++) {
+
+        if (ngx_voice_zone_slot_lock(zf, i, F_WRLCK) != -1) {
             return i;
         }
 
@@ -215,8 +224,16 @@ ngx_voice_zone_slot_take(ngx_voice_zone_file_t *zf, ngx_log_t *log)
 }
 
 
-ngx_pid_t
-ngx_voice_zone_slot_owner(ngx_voice_zone_file_t *zf, ngx_uint_t slot)
+ngx_int_t
+ngx_voice_zone_slot_seize(ngx_voice_zone_file_t *zf, ngx_uint_t slot)
 {
-    return ngx_voice_file_holder(&zf->file, NGX_VOICE_ZONE_LOCK + slot, 1);
+    return ngx_voice_zone_slot_lock(zf, slot, F_WRLCK) != -1 ? NGX_OK
+                                                             : NGX_DECLINED;
+}
+
+
+void
+ngx_voice_zone_slot_release(ngx_voice_zone_file_t *zf, ngx_uint_t slot)
+{
+    (void) ngx_voice_zone_slot_lock(zf, slot, F_UNLCK);
 }

@@ -41,9 +41,13 @@ void ngx_voice_zone_file_close(ngx_voice_zone_file_t *zf);
 ngx_int_t ngx_voice_zone_slot_take(ngx_voice_zone_file_t *zf,
     ngx_log_t *log);
 
-/* The process that holds a slot other than our own, or 0. */
-ngx_pid_t ngx_voice_zone_slot_owner(ngx_voice_zone_file_t *zf,
+/*
+ * A slot other than our own whose worker has died: nobody else takes it until
+ * it is released.  NGX_DECLINED: somebody has it.
+ */
+ngx_int_t ngx_voice_zone_slot_seize(ngx_voice_zone_file_t *zf,
     ngx_uint_t slot);
+void ngx_voice_zone_slot_release(ngx_voice_zone_file_t *zf, ngx_uint_t slot);
 
 
 #endif /* _NGX_VOICE_ZONE_H_INCLUDED_ */

@@ -214,6 +214,7 @@ struct ngx_voice_relay_s {
     ngx_uint_t                 held_tail;
     ngx_event_t                held_timer;
     ngx_event_t                sweep_timer;
+    unsigned                   keeps:1;       /* keys, and is told */
 
     struct mmsghdr             msg[NGX_VOICE_BATCH];
     struct iovec               iov[NGX_VOICE_BATCH];
@@ -309,6 +310,9 @@ ngx_voice_peer_t *ngx_voice_peer_get(ngx_voice_relay_t *r, uint32_t index);
 ngx_int_t ngx_voice_peer_nonce(ngx_voice_relay_t *r, ngx_voice_peer_t *peer,
     voice_session_t *s, u_char nonce[VOICE_NONCE4_LEN]);
 void ngx_voice_peer_sweep_handler(ngx_event_t *ev);
+
+/* After a wake: keys of this worker may be over. */
+void ngx_voice_peer_over(ngx_voice_relay_t *r);
 
 /* At the worker's exit: wipes and frees all of them. */
 void ngx_voice_peer_exit(ngx_voice_relay_t *r);

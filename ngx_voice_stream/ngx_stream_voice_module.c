@@ -648,7 +648,9 @@ ngx_stream_voice_wake(ngx_log_t *log)
     ngx_uint_t          i;
     ngx_voice_relay_t  *r = ngx_stream_voice;
 
-    /* a worker that has let go of its sockets leaves it to the others */
+    ngx_voice_peer_over(r);
+
+    /* a worker that has let go of its sockets leaves cuts to the others */
 
     for (i = 0; i < r->nsockets; i++) {
         if (r->socket[i].connection != NULL) {

@@ -9,6 +9,26 @@
 #define NGX_VOICE_SWEEP   5000      /* ms */
 
 
+/* Once there is something to do: counts to pass on, keys that are over. */
+
+static void
+ngx_voice_peer_sweep(ngx_voice_relay_t *r)
+{
+    if (!r->sweep_timer.timer_set) {
+        ngx_add_timer(&r->sweep_timer, NGX_VOICE_SWEEP);
+    }
+}
+
+
+void
+ngx_voice_peer_over(ngx_voice_relay_t *r)
+{
+    if (r->keeps && !voice_zone_keys_held(r->zone)) {
+        ngx_voice_peer_sweep(r);
+    }
+}
+
+
 static ngx_voice_peer_t *
 ngx_voice_peer_load(ngx_voice_relay_t *r, uint32_t index)
 {
@@ -39,8 +59,9 @@ ngx_voice_peer_load(ngx_voice_relay_t *r, uint32_t index)
         r->peer[index] = peer;
     }
 
-    if (!r->sweep_timer.timer_set) {
-        ngx_add_timer(&r->sweep_timer, NGX_VOICE_SWEEP);
+    if (!r->keeps) {
+        r->keeps = 1;
+        voice_zone_keys_hold(r->zone);
     }
 
     voice_crypto_key_init(&peer->key, mode, secret);
@@ -81,6 +102,10 @@ ngx_voice_peer_nonce(ngx_voice_relay_t *r, ngx_voice_peer_t *peer,
     voice_session_t *s, u_char nonce[VOICE_NONCE4_LEN])
 {
     voice_err_t  err;
+
+    if (peer->sent == 0) {
+        ngx_voice_peer_sweep(r);
+    }
 
     if (++peer->sent == VOICE_NONCE_RESERVE) {
         atomic_fetch_add_explicit(&s->tx_packets, peer->sent,
@@ -125,12 +150,16 @@ ngx_voice_peer_nonce(ngx_voice_relay_t *r, ngx_voice_peer_t *peer,
 void
 ngx_voice_peer_sweep_handler(ngx_event_t *ev)
 {
-    uint32_t            i, n, left;
+    uint32_t            i, n;
     voice_session_t    *s;
     ngx_voice_peer_t   *peer;
     ngx_voice_relay_t  *r = ev->data;
 
-    left = 0;
+    /* before the look: what is over from now on is told again */
+
+    r->keeps = 1;
+    voice_zone_keys_hold(r->zone);
+
     n = atomic_load(&r->zone->header->session_end);
 
     for (i = 0; i < n; i++) {
@@ -148,7 +177,6 @@ ngx_voice_peer_sweep_handler(ngx_event_t *ev)
             atomic_fetch_add_explicit(&s->tx_packets, peer->sent,
                                       memory_order_relaxed);
             peer->sent = 0;
-            left++;
             continue;
         }
 
@@ -159,10 +187,6 @@ ngx_voice_peer_sweep_handler(ngx_event_t *ev)
         peer->epoch = 0;
         peer->nonce = 0;
         peer->nonce_end = 0;
-    }
-
-    if (left != 0) {
-        ngx_add_timer(ev, NGX_VOICE_SWEEP);
     }
 }
 

@@ -361,10 +361,103 @@ test_worker(void **state)
 }
 
 
+/* When there is something to do by the clock, and for whom. */
+
+static void
+test_due(void **state)
+{
+    ops_zone_t            o;
+    voice_zone_header_t  *h;
+
+    (void) state;
+
+    ops_init(&o, zone_memory(voice_zone_size(OPS_SESSIONS)));
+    h = o.z[0].header;
+
+    /* whoever comes into the table has everything looked at once */
+
+    assert_int_equal(h->due, 1);
+    assert_true(voice_zone_housekeeper(&o.z[0]));
+    assert_false(voice_zone_housekeeper(&o.z[1]));
+
+    voice_zone_due_take(&o.z[0]);
+    memset(o.z[1].wake, 0, sizeof(o.z[1].wake));
+
+    voice_zone_lock(&o.z[1]);
+    voice_zone_due(&o.z[1], 5000);
+    assert_int_equal(o.z[1].wake[0], 1);
+
+    o.z[1].wake[0] = 0;
+    voice_zone_due(&o.z[1], 6000);
+    assert_int_equal(h->due, 5000);
+    assert_int_equal(o.z[1].wake[0], 0);
+
+    voice_zone_due(&o.z[1], 4000);
+    assert_int_equal(h->due, 4000);
+    assert_int_equal(o.z[1].wake[0], 1);
+    voice_zone_unlock(&o.z[1]);
+
+    /* a session that is detached, and again what remains of it */
+
+    ops_run(&o, OPS_CREATE, 1, 0);
+    voice_zone_due_take(&o.z[0]);
+    voice_session_detach(&o.z[1], o.model[0][0].id, 1, 50, 1000);
+    assert_int_equal(h->due, 1050);
+
+    voice_zone_due_take(&o.z[0]);
+    assert_int_equal(voice_session_expire(&o.z[0], 100), 0);
+    assert_int_equal(h->due, 1050);
+
+    voice_zone_due_take(&o.z[0]);
+    assert_int_equal(voice_session_expire(&o.z[0], 1050), 1);
+    assert_int_equal(h->due, 0);
+
+    /* the next one in the table, who has to look at everything */
+
+    voice_worker_gone(&o.z[0], 0, 60, 1000);
+    assert_int_equal(h->due, 1);
+    assert_true(voice_zone_housekeeper(&o.z[1]));
+
+    munmap(o.z[0].header, voice_zone_size(OPS_SESSIONS));
+}
+
+
+/* Those who have keys are told once when any is over. */
+
+static void
+test_keys(void **state)
+{
+    ops_zone_t  o;
+
+    (void) state;
+
+    ops_init(&o, zone_memory(voice_zone_size(OPS_SESSIONS)));
+    ops_run(&o, OPS_CREATE, 1, 0);
+
+    voice_zone_keys_hold(&o.z[1]);
+    assert_true(voice_zone_keys_held(&o.z[1]));
+    assert_false(voice_zone_keys_held(&o.z[0]));
+
+    memset(o.z[0].wake, 0, sizeof(o.z[0].wake));
+    voice_session_close(&o.z[0], o.model[0][0].id, 0, 0);
+
+    assert_int_equal(o.z[0].wake[0], 2);
+    assert_false(voice_zone_keys_held(&o.z[1]));
+
+    voice_zone_keys_hold(&o.z[1]);
+    voice_worker_gone(&o.z[0], 1, 60, 1000);
+    assert_false(voice_zone_keys_held(&o.z[1]));
+
+    munmap(o.z[0].header, voice_zone_size(OPS_SESSIONS));
+}
+
+
 int
 main(void)
 {
     const struct CMUnitTest  tests[] = {
+        cmocka_unit_test(test_due),
+        cmocka_unit_test(test_keys),
         cmocka_unit_test(test_format),
         cmocka_unit_test(test_size),
         cmocka_unit_test(test_endpoints),
