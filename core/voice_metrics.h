@@ -55,6 +55,7 @@
     X(SKIP_NONCE, "skipped", "reason", "nonce")                               \
     X(SKIP_SOCKET, "skipped", "reason", "socket")                             \
     X(SKIP_SEND, "skipped", "reason", "send")                                 \
+    X(SKIP_QUEUE, "skipped", "reason", "queue")                               \
     X(SEALED_AEAD_AES256_GCM_RTPSIZE, "sealed", "mode",                       \
       "aead_aes256_gcm_rtpsize")                                              \
     X(SEALED_AEAD_XCHACHA20_POLY1305_RTPSIZE, "sealed", "mode",               \

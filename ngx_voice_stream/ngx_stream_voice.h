@@ -7,6 +7,7 @@
  *   control    discovery, keep-alives, RTCP
  *   forward    fan-out of the room, seal
  *   send       queues by socket, sendmmsg
+ *   backlog    packets that the system doesn't take at once
  *   window     reading by the clock where packets come singly
  *   fanout     a room's receivers, copied from the zone
  *   peer       keys and nonces of sessions, prepared
@@ -29,6 +30,7 @@
 
 #define NGX_VOICE_BATCH          64        /* datagrams read at once */
 #define NGX_VOICE_QUEUE          256       /* datagrams sent at once */
+#define NGX_VOICE_BACKLOG        2048      /* datagrams that may wait */
 #define NGX_VOICE_BUFFER         1600      /* one datagram, sealed */
 #define NGX_VOICE_CONTROL        64        /* room for a pktinfo message */
 #define NGX_VOICE_HELD           64        /* packets */
@@ -77,7 +79,8 @@ typedef enum {
 } ngx_voice_window_e;
 
 
-typedef struct ngx_voice_relay_s  ngx_voice_relay_t;
+typedef struct ngx_voice_relay_s    ngx_voice_relay_t;
+typedef struct ngx_voice_waiting_s  ngx_voice_waiting_t;
 
 
 typedef struct {
@@ -98,6 +101,11 @@ typedef struct {
     ngx_uint_t                 reads;
     ngx_uint_t                 packets;
     ngx_uint_t                 idle;
+
+    ngx_voice_waiting_t       *waiting;       /* ring */
+    ngx_uint_t                 head;
+    ngx_uint_t                 tail;
+    ngx_event_t                retry;
 } ngx_voice_socket_t;
 
 
@@ -333,11 +341,31 @@ ngx_uint_t ngx_voice_send_slot(ngx_voice_relay_t *r, ngx_voice_socket_t *sock,
     const voice_addr_t *remote, const voice_addr_t *local);
 
 void ngx_voice_send_flush(ngx_voice_relay_t *r, ngx_voice_socket_t *sock);
+
+/*
+ * Sends what is queued, and leaves it there.  NGX_AGAIN: but for what is
+ * queued from place *left on, the system takes no more for now.
+ */
+ngx_int_t ngx_voice_send_queue(ngx_voice_relay_t *r, ngx_voice_socket_t *sock,
+    ngx_uint_t *left);
 void ngx_voice_send_flush_all(ngx_voice_relay_t *r);
 
 /* Answers a datagram; len is at most NGX_VOICE_BUFFER. */
 void ngx_voice_send_reply(ngx_voice_relay_t *r, ngx_voice_datagram_t *d,
     const u_char *data, size_t len);
+
+/* backlog */
+
+#define ngx_voice_backlog_n(sock)  ((sock)->head - (sock)->tail)
+
+ngx_int_t ngx_voice_backlog_init(ngx_cycle_t *cycle,
+    ngx_voice_socket_t *sock);
+
+/* Takes what is queued from place i on; it is sent as soon as it can be. */
+void ngx_voice_backlog_add(ngx_voice_socket_t *sock, ngx_uint_t i);
+
+/* The socket is given up. */
+void ngx_voice_backlog_stop(ngx_voice_socket_t *sock);
 
 /* The socket whose packets leave from a local address, or NULL. */
 ngx_voice_socket_t *ngx_voice_send_socket(ngx_voice_relay_t *r,

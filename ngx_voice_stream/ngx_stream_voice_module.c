@@ -582,7 +582,7 @@ ngx_stream_voice_take_over(ngx_cycle_t *cycle, ngx_voice_relay_t *r,
     sock->relay = r;
     sock->queue = ngx_pmemalign(cycle->pool, sizeof(ngx_voice_queue_t), 64);
 
-    if (sock->queue == NULL) {
+    if (sock->queue == NULL || ngx_voice_backlog_init(cycle, sock) != NGX_OK) {
         return NGX_ERROR;
     }
 

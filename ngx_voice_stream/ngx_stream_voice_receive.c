@@ -120,6 +120,7 @@ ngx_voice_receive_handler(ngx_event_t *rev)
      */
 
     ngx_voice_window_stop(sock);
+    ngx_voice_backlog_stop(sock);
     sock->connection = NULL;
     ngx_close_connection(c);
 }

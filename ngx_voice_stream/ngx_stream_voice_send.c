@@ -287,8 +287,9 @@ ngx_voice_send_skip(ngx_voice_relay_t *r, ngx_voice_queue_t *q,
 }
 
 
-void
-ngx_voice_send_flush(ngx_voice_relay_t *r, ngx_voice_socket_t *sock)
+ngx_int_t
+ngx_voice_send_queue(ngx_voice_relay_t *r, ngx_voice_socket_t *sock,
+    ngx_uint_t *left)
 {
     int                 n;
     ngx_err_t           err;
@@ -320,11 +321,8 @@ ngx_voice_send_flush(ngx_voice_relay_t *r, ngx_voice_socket_t *sock)
         }
 
         if (err == NGX_EAGAIN || err == ENOBUFS) {
-
-            /* media that waits is worth nothing */
-
-            ngx_voice_send_skip(r, q, done, total);
-            break;
+            *left = q->first[done];
+            return NGX_AGAIN;
         }
 
         if (q->msg[done].msg_hdr.msg_iovlen > 1) {
@@ -346,7 +344,23 @@ ngx_voice_send_flush(ngx_voice_relay_t *r, ngx_voice_socket_t *sock)
         done++;
     }
 
-    q->n = 0;
+    return NGX_OK;
+}
+
+
+void
+ngx_voice_send_flush(ngx_voice_relay_t *r, ngx_voice_socket_t *sock)
+{
+    ngx_uint_t  left;
+
+    if (ngx_voice_backlog_n(sock) != 0) {
+        ngx_voice_backlog_add(sock, 0);
+
+    } else if (ngx_voice_send_queue(r, sock, &left) == NGX_AGAIN) {
+        ngx_voice_backlog_add(sock, left);
+    }
+
+    sock->queue->n = 0;
 }
 
 
