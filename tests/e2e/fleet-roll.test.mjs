@@ -286,9 +286,15 @@ describe('a roll of the fleet', () => {
             for (const [i, guild] of guilds.entries()) {
                 await place(fleet.nodes[i], guild);
             }
-            await until('all to have followed', async () =>
-                (await Promise.all(fleet.nodes.map((n) =>
-                    inVoice(n, 2)))).every(Boolean));
+            await until('all to have followed', () => ring.every((c) => {
+                const servers = [...c.ctl.stderr.matchAll(
+                    /voice server (\S+)$/mg)].map((m) => m[1]);
+                const node = fleet.nodes[guilds.indexOf(c.guild)];
+
+                return servers.at(-1) === node.nginx.endpoint
+                    && c.ctl.stderr.match(/^joined: /mg).length
+                        === servers.length;
+            }), 20000);
             ring.forEach((c) => {
                 c.joined = c.ctl.stderr.match(/^joined: /mg).length;
             });
