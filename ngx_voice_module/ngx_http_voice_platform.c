@@ -48,22 +48,6 @@ ngx_http_voice_platform_guild_get(ngx_http_voice_api_t *api)
 }
 
 
-/* Another region of a guild moves it, with all that are in voice. */
-
-static void
-ngx_http_voice_platform_region(const voice_dir_guild_t *guild,
-    const char *before, ngx_log_t *log)
-{
-    const char  *region;
-
-    region = ngx_http_voice_cluster_region(guild);
-
-    if (ngx_strcmp(region, before) != 0) {
-        (void) ngx_http_voice_cluster_move(guild->id, region, "", log);
-    }
-}
-
-
 static void
 ngx_http_voice_platform_invalid(ngx_http_voice_api_t *api,
     const voice_dir_error_t *error)
@@ -113,12 +97,21 @@ ngx_int_t
 ngx_http_voice_platform_put(ngx_http_voice_api_t *api,
     const voice_dir_guild_t *guild, uint64_t before)
 {
+    char         old[VOICE_CLUSTER_NAME_MAX + 1];
     char         region[VOICE_CLUSTER_NAME_MAX + 1];
+    uint64_t     guild_id;
     ngx_int_t    rc;
     voice_buf_t  b;
 
-    (void) ngx_cpystrn((u_char *) region, (u_char *)
-            ngx_http_voice_cluster_region(ngx_http_voice_guild_get(guild->id)),
+    /* the put frees the guild of before, whose texts the new one may share */
+
+    guild_id = guild->id;
+
+    (void) ngx_cpystrn((u_char *) old, (u_char *)
+            ngx_http_voice_cluster_region(ngx_http_voice_guild_get(guild_id)),
+                       sizeof(old));
+    (void) ngx_cpystrn((u_char *) region,
+                       (u_char *) ngx_http_voice_cluster_region(guild),
                        sizeof(region));
 
     voice_buf_growing(&b, NULL, VOICE_DIR_GUILD_TEXT_MAX);
@@ -127,7 +120,7 @@ ngx_http_voice_platform_put(ngx_http_voice_api_t *api,
     rc = NGX_ABORT;
 
     if (voice_buf_done(&b) == VOICE_OK) {
-        rc = ngx_http_voice_guild_put(guild->id, b.data, b.len, before,
+        rc = ngx_http_voice_guild_put(guild_id, b.data, b.len, before,
                                       api->log);
     }
 
@@ -137,8 +130,10 @@ ngx_http_voice_platform_put(ngx_http_voice_api_t *api,
         ngx_http_voice_api_error(api, VOICE_REST_UNAVAILABLE);
     }
 
-    if (rc == NGX_OK) {
-        ngx_http_voice_platform_region(guild, region, api->log);
+    /* another region of a guild moves it, with all that are in voice */
+
+    if (rc == NGX_OK && ngx_strcmp(region, old) != 0) {
+        (void) ngx_http_voice_cluster_move(guild_id, region, "", api->log);
     }
 
     return rc;

@@ -216,6 +216,27 @@ describe('what is no request', () => {
 });
 
 
+test('a channel goes back to the region of its guild', async () => {
+    const [{ id }] = (await call('GET', 'voice/regions', member())).body;
+    const patch = async (path, body) => {
+        const r = await call('PATCH', path, { ...owner(), body });
+
+        assert.equal(r.status, 200, r.bytes.toString());
+
+        return r.body;
+    };
+    const region = async () => (await call('GET', `/api/v1/guilds/${GUILD}`,
+        { token: nginx.platformToken() })).body.region;
+
+    await patch(`guilds/${GUILD}`, { region: id });
+    assert.equal((await patch(`channels/${lounge}`,
+        { rtc_region: id })).rtc_region, id);
+    assert.equal((await patch(`channels/${lounge}`,
+        { rtc_region: null })).rtc_region, null);
+    assert.equal(await region(), id);
+});
+
+
 test('too often: 429, and when to come again', async () => {
     const user = newUser();
     const ask = (who) => call('GET', '/slow/v10/users/@me', as(who));
