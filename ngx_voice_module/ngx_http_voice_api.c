@@ -267,10 +267,19 @@ done:
 }
 
 
+/* What calls a bucket counts: what anybody may call shuts no user out. */
+typedef enum {
+    NGX_HTTP_VOICE_BUCKET_USER = 0,
+    NGX_HTTP_VOICE_BUCKET_ANYBODY,
+    NGX_HTTP_VOICE_BUCKET_REFUSED
+} ngx_http_voice_bucket_kind_t;
+
+
 /* Whose bucket it is; locations with other rates have others. */
 typedef struct {
     ngx_uint_t   rate;
     ngx_uint_t   burst;
+    ngx_uint_t   kind;
     ngx_uint_t   family;        /* of the address; 0: a user */
     u_char       id[8];
 } ngx_http_voice_bucket_t;
@@ -282,7 +291,8 @@ typedef struct {
  */
 
 static voice_rate_t *
-ngx_http_voice_api_bucket(ngx_http_voice_api_t *api, ngx_uint_t user)
+ngx_http_voice_api_bucket(ngx_http_voice_api_t *api,
+    ngx_http_voice_bucket_kind_t kind)
 {
     struct sockaddr          *sa = api->request->connection->sockaddr;
     ngx_http_voice_bucket_t   who;
@@ -294,9 +304,11 @@ ngx_http_voice_api_bucket(ngx_http_voice_api_t *api, ngx_uint_t user)
 
     who.rate = api->conf->api_rate;
     who.burst = api->conf->api_burst;
-    who.family = user ? 0 : sa->sa_family;
+    who.kind = kind;
+    who.family = sa->sa_family;
 
-    if (user) {
+    if (kind == NGX_HTTP_VOICE_BUCKET_USER) {
+        who.family = 0;
         ngx_memcpy(who.id, &api->token->user_id, sizeof(uint64_t));
 
     } else if (sa->sa_family == AF_INET) {
@@ -323,8 +335,8 @@ ngx_http_voice_api_bucket(ngx_http_voice_api_t *api, ngx_uint_t user)
 /* NGX_BUSY: not now.  look: takes none, but asks whether there is one. */
 
 static ngx_int_t
-ngx_http_voice_api_take(ngx_http_voice_api_t *api, ngx_uint_t user,
-    ngx_uint_t look)
+ngx_http_voice_api_take(ngx_http_voice_api_t *api,
+    ngx_http_voice_bucket_kind_t kind, ngx_uint_t look)
 {
     voice_rate_t        *rate;
     voice_rate_limit_t   limit;
@@ -333,7 +345,7 @@ ngx_http_voice_api_take(ngx_http_voice_api_t *api, ngx_uint_t user,
         return NGX_OK;
     }
 
-    rate = ngx_http_voice_api_bucket(api, user);
+    rate = ngx_http_voice_api_bucket(api, kind);
     limit = voice_rate_limit((uint32_t) api->conf->api_rate, 1000,
                              (uint32_t) api->conf->api_burst);
 
@@ -361,19 +373,21 @@ ngx_http_voice_api_admit(ngx_http_voice_api_t *api)
     switch (api->route->who) {
 
     case NGX_HTTP_VOICE_API_ANYBODY:
-        return ngx_http_voice_api_take(api, 0, 0);
+        return ngx_http_voice_api_take(api, NGX_HTTP_VOICE_BUCKET_ANYBODY, 0);
 
     case NGX_HTTP_VOICE_API_USER:
         /* before its token is looked at, which costs */
 
-        if (ngx_http_voice_api_take(api, 0, 1) != NGX_OK) {
+        if (ngx_http_voice_api_take(api, NGX_HTTP_VOICE_BUCKET_REFUSED, 1)
+            != NGX_OK)
+        {
             return NGX_BUSY;
         }
 
         rc = ngx_http_voice_api_auth(api);
 
         if (rc == NGX_OK) {
-            return ngx_http_voice_api_take(api, 1, 0);
+            return ngx_http_voice_api_take(api, NGX_HTTP_VOICE_BUCKET_USER, 0);
         }
 
         break;
@@ -382,7 +396,10 @@ ngx_http_voice_api_admit(ngx_http_voice_api_t *api)
         rc = ngx_http_voice_api_auth(api);
     }
 
-    if (rc == NGX_DECLINED && ngx_http_voice_api_take(api, 0, 0) != NGX_OK) {
+    if (rc == NGX_DECLINED
+        && ngx_http_voice_api_take(api, NGX_HTTP_VOICE_BUCKET_REFUSED, 0)
+           != NGX_OK)
+    {
         return NGX_BUSY;
     }
 

@@ -358,6 +358,15 @@ describe('REST', () => {
                 many.userToken(newUser()), '192.0.2.4')).status, 200);
         });
 
+    test('what anybody may ask keeps no user at the address out', async () => {
+        const ip = '192.0.2.5';
+
+        await until('the calls of anybody to be used up', async () =>
+            (await ask('/slow/v10/gateway', undefined, ip)).status === 429);
+        assert.equal((await ask('/slow/v10/users/@me',
+            many.userToken(newUser()), ip)).status, 200);
+    });
+
     test('an IPv6 address is its network of 64 bits', async () => {
         const seen = await grants('/slow/v10/users/@me', () => 'a.b.c',
             (i) => `2001:db8:1:2::${i + 1}`, 40);
