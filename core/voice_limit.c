@@ -127,6 +127,25 @@ voice_rate_level(uint64_t full, const voice_rate_limit_t *limit, uint64_t now)
 }
 
 
+/* Or else such a time would keep a bucket shut until it comes. */
+
+static void
+voice_rate_correct(voice_rate_t *rate, const voice_rate_limit_t *limit,
+    uint64_t now)
+{
+    uint64_t  full, most;
+
+    full = atomic_load(rate);
+    most = limit->interval * limit->burst;
+
+    /* one that others change meanwhile is of the clock of now */
+
+    if (full > now && full - now > most) {
+        (void) atomic_compare_exchange_strong(rate, &full, now + most);
+    }
+}
+
+
 static void
 voice_rate_left(uint64_t level, const voice_rate_limit_t *limit,
     voice_rate_left_t *left)
@@ -151,6 +170,7 @@ voice_rate_take(voice_rate_t *rate, const voice_rate_limit_t *limit,
     uint64_t  full, level, now;
 
     now = now_ms * 1000;
+    voice_rate_correct(rate, limit, now);
     full = atomic_load(rate);
 
     do {
@@ -177,6 +197,10 @@ void
 voice_rate_look(voice_rate_t *rate, const voice_rate_limit_t *limit,
     uint64_t now_ms, voice_rate_left_t *left)
 {
-    voice_rate_left(voice_rate_level(atomic_load(rate), limit, now_ms * 1000),
-                    limit, left);
+    uint64_t  now;
+
+    now = now_ms * 1000;
+    voice_rate_correct(rate, limit, now);
+    voice_rate_left(voice_rate_level(atomic_load(rate), limit, now), limit,
+                    left);
 }

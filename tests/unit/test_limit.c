@@ -301,6 +301,32 @@ rate_table(void **state)
 }
 
 
+static void
+rate_forgets_another_clock(void **state)
+{
+    voice_rate_t         rate;
+    voice_rate_left_t    left;
+    voice_rate_limit_t   limit;
+
+    (void) state;
+
+    limit = voice_rate_limit(1, 5000, 2);
+
+    atomic_init(&rate, (NOW + 86400000ull) * 1000);
+    assert_false(voice_rate_take(&rate, &limit, NOW, &left));
+    assert_int_equal(left.retry, 5000);
+    assert_false(voice_rate_take(&rate, &limit, NOW + 4999, &left));
+    assert_true(voice_rate_take(&rate, &limit, NOW + 5000, &left));
+
+    atomic_init(&rate, UINT64_MAX);
+    voice_rate_look(&rate, &limit, NOW, &left);
+    assert_int_equal(left.retry, 5000);
+    voice_rate_look(&rate, &limit, NOW + 5000, &left);
+    assert_int_equal(left.retry, 0);
+    assert_int_equal(left.remaining, 1);
+}
+
+
 int
 main(void)
 {
@@ -312,6 +338,7 @@ main(void)
         cmocka_unit_test(set_keeps_sources_apart),
         cmocka_unit_test(set_of_one_is_shared),
         cmocka_unit_test(rate_table),
+        cmocka_unit_test(rate_forgets_another_clock),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
