@@ -156,9 +156,21 @@ ngx_voice_send_slots(ngx_voice_socket_t *sock, ngx_uint_t n,
 }
 
 
+/* What waits may be for where a receiver was before its address changed. */
+
+static ngx_uint_t
+ngx_voice_send_same(const ngx_voice_queue_t *q, ngx_uint_t i, ngx_uint_t k)
+{
+    return q->receiver[k] == q->receiver[i]
+           && q->name[k].len == q->name[i].len
+           && ngx_memcmp(&q->name[k].u, &q->name[i].u, q->name[i].len) == 0
+           && voice_addr_equal(&q->local[k], &q->local[i]);
+}
+
+
 /*
- * The length of a run from place i on: one receiver, all of one size but the
- * last, which may be smaller.
+ * The length of a run from place i on: one receiver and one way to it, all of
+ * one size but the last, which may be smaller.
  */
 
 static ngx_uint_t
@@ -172,7 +184,7 @@ ngx_voice_send_run(const ngx_voice_queue_t *q, ngx_uint_t i)
 
     for (k = i + 1; k < q->n && k - i < NGX_VOICE_SEGMENTS; k++) {
 
-        if (q->receiver[k] != q->receiver[i] || q->len[k] == 0
+        if (!ngx_voice_send_same(q, i, k) || q->len[k] == 0
             || q->len[k] > q->len[i])
         {
             break;
