@@ -18,6 +18,45 @@
 #define AGENT_RELAY_HUNG      5000     /* ms without a sign of any worker */
 
 
+/*
+ * A process that was killed is there until its parent has seen it; of one
+ * whose master has died, too, that is init, which may take its time.
+ */
+
+static bool
+agent_relay_runs(uint32_t pid)
+{
+    char    path[32], stat[256], *p;
+    FILE   *f;
+    size_t  n;
+
+    /* another user's process can't be signalled, but it is there */
+
+    if (pid == 0 || pid > INT32_MAX
+        || (kill((pid_t) pid, 0) != 0 && errno != EPERM))
+    {
+        return false;
+    }
+
+    snprintf(path, sizeof(path), "/proc/%u/stat", (unsigned) pid);
+
+    f = fopen(path, "re");
+    if (f == NULL) {
+        return true;
+    }
+
+    n = fread(stat, 1, sizeof(stat) - 1, f);
+    fclose(f);
+    stat[n] = '\0';
+
+    /* proc(5): the name in parentheses, a space, the state */
+
+    p = strrchr(stat, ')');
+
+    return p == NULL || strncmp(p, ") Z", 3) != 0;
+}
+
+
 /* At least one worker is there, and one has moved lately. */
 
 static bool
@@ -25,7 +64,6 @@ agent_relay_probe(agent_t *a)
 {
     bool                     alive;
     unsigned                 i;
-    uint32_t                 pid;
     uint64_t                 now;
     voice_cluster_worker_t  *w;
 
@@ -34,13 +72,9 @@ agent_relay_probe(agent_t *a)
 
     for (i = 0; i < VOICE_WORKERS_MAX && !alive; i++) {
         w = &a->zone.w.c.header->worker[i];
-        pid = atomic_load(&w->pid);
 
-        /* another user's process can't be signalled, but it is there */
-
-        alive = pid != 0 && pid <= INT32_MAX
-                && (kill((pid_t) pid, 0) == 0 || errno == EPERM)
-                && now < atomic_load(&w->seen) + AGENT_RELAY_HUNG;
+        alive = now < atomic_load(&w->seen) + AGENT_RELAY_HUNG
+                && agent_relay_runs(atomic_load(&w->pid));
     }
 
     return alive;
