@@ -80,11 +80,16 @@ agent_drain_release_handler(void *data, int code, const json_t *answer,
 
     s->drain_busy = false;
 
-    if (code == AGENT_ETCD_OK && !agent_session_former(a, sent)) {
+    if (code != AGENT_ETCD_OK || agent_session_former(a, sent)) {
+        return;
+    }
+
+    if (json_is_true(json_object_get(answer, "succeeded"))) {
         agent_model_delete(&a->model, s->drain_key,
                            agent_answer_revision(answer), a->now);
-        s->drain_key[0] = '\0';
     }
+
+    s->drain_key[0] = '\0';
 }
 
 
@@ -102,10 +107,16 @@ agent_drain_release(agent_t *a)
     }
 
     s->drain_next = a->now + agent_spread(AGENT_DRAIN_AGAIN);
-    s->drain_busy = agent_etcd_call(a->etcd, "kv/deleterange",
-                                    agent_range(s->drain_key),
-                                    agent_timeout(a),
-                                    agent_drain_release_handler, a);
+
+    /* ours alone: it may be another one's, if an answer was lost */
+
+    s->drain_busy = agent_etcd_call(a->etcd, "kv/txn",
+        agent_txn(json_pack("[o]", agent_compare(s->drain_key, "LEASE",
+                                                 s->lease)),
+                  json_pack("[o]", agent_op("request_delete_range",
+                                            agent_range(s->drain_key))),
+                  json_array()),
+        agent_timeout(a), agent_drain_release_handler, a);
 }
 
 
@@ -223,10 +234,16 @@ agent_drain_tick(agent_t *a)
 
     if (s->drained) {
         agent_drain_release(a);
-
-    } else {
-        agent_drain_take(a);
+        return;
     }
+
+    /* somebody deleted the key: taken anew, the same one if it is free */
+
+    if (a->model.drain_slot && self->slot[0] == '\0') {
+        a->model.drain_slot = false;
+    }
+
+    agent_drain_take(a);
 }
 
 

@@ -376,12 +376,13 @@ agent_range_prefix(const char *prefix, const char *from, unsigned limit,
 
 
 json_t *
-agent_compare(const char *key, const char *target, uint64_t revision)
+agent_compare(const char *key, const char *target, uint64_t number)
 {
     return json_pack("{s:o,s:s,s:o}", "key", agent_b64(key), "target", target,
                      strcmp(target, "CREATE") == 0 ? "create_revision"
-                                                   : "mod_revision",
-                     agent_digits(revision));
+                     : strcmp(target, "LEASE") == 0 ? "lease"
+                     : "mod_revision",
+                     agent_digits(number));
 }
 
 

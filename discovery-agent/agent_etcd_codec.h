@@ -106,9 +106,8 @@ json_t *agent_range(const char *key);
 json_t *agent_range_prefix(const char *prefix, const char *from,
     unsigned limit, uint64_t revision);
 
-/* target: CREATE or MOD; revision 0 with CREATE: there is no such key */
-json_t *agent_compare(const char *key, const char *target,
-    uint64_t revision);
+/* target: CREATE, MOD or LEASE; 0 with CREATE: there is no such key */
+json_t *agent_compare(const char *key, const char *target, uint64_t number);
 
 /* CREATE revision greater than 0: there is such a key. */
 json_t *agent_compare_exists(const char *key);

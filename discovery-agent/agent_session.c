@@ -273,6 +273,16 @@ agent_register_taken(agent_t *a, const json_t *answer)
 }
 
 
+/* Nobody knows what etcd has: it is told once more. */
+
+static void
+agent_register_again(agent_session_t *s)
+{
+    free(s->published);
+    s->published = NULL;
+}
+
+
 static void
 agent_register_handler(void *data, int code, const json_t *answer,
     uint64_t sent)
@@ -292,6 +302,7 @@ agent_register_handler(void *data, int code, const json_t *answer,
     }
 
     if (code != AGENT_ETCD_OK) {
+        agent_register_again(s);
         s->next_register = a->now + agent_backoff(3);
         return;
     }
@@ -348,6 +359,9 @@ agent_register_send(agent_t *a, uint64_t seen)
     s->registering = agent_etcd_call(a->etcd, "kv/txn", txn,
                                      agent_timeout(a),
                                      agent_register_handler, a);
+    if (!s->registering) {
+        agent_register_again(s);
+    }
 }
 
 
@@ -373,8 +387,8 @@ agent_session_publish(agent_t *a)
 
     value = agent_session_value(a, agent_relay_state(a));
 
-    if (value != NULL && s->published != NULL
-        && strcmp(value, s->published) != 0)
+    if (value != NULL
+        && (s->published == NULL || strcmp(value, s->published) != 0))
     {
         agent_register_send(a, s->register_rev);
     }
