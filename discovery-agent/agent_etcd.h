@@ -61,6 +61,9 @@ void agent_etcd_watch_stop(agent_etcd_t *e);
 /* The endpoint of the watch is silent: it counts as failed. */
 void agent_etcd_watch_blame(agent_etcd_t *e);
 
+/* A stream was refused because of its token: the next call asks for one. */
+void agent_etcd_token_forget(agent_etcd_t *e);
+
 /* Waits up to timeout ms for answers or for one of fds, and handles them. */
 void agent_etcd_turn(agent_etcd_t *e, struct curl_waitfd *fds, unsigned n,
     int timeout);

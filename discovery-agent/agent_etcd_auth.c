@@ -127,6 +127,14 @@ agent_etcd_authenticate(agent_etcd_t *e)
 }
 
 
+void
+agent_etcd_token_forget(agent_etcd_t *e)
+{
+    free(e->token);
+    e->token = NULL;
+}
+
+
 /* A token that is no good any more: another one, once. */
 
 bool
@@ -143,8 +151,7 @@ agent_call_retry(agent_call_t *call, int code)
 
     call->again = true;
 
-    free(e->token);
-    e->token = NULL;
+    agent_etcd_token_forget(e);
 
     call->next = e->waiting;
     e->waiting = call;

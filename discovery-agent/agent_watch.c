@@ -468,7 +468,13 @@ agent_watch_line(void *data, const char *text, size_t len, int code,
     }
 
     if (line.error != AGENT_ETCD_OK || line.canceled) {
-        agent_etcd_watch_blame(a->etcd);
+        if (line.error == AGENT_ETCD_UNAUTHENTICATED) {
+            agent_etcd_token_forget(a->etcd);
+
+        } else {
+            agent_etcd_watch_blame(a->etcd);
+        }
+
         agent_etcd_watch_stop(a->etcd);
         agent_watch_ended(a, line.reason[0] != '\0' ? line.reason
                              : line.compacted != 0 ? "compacted"
