@@ -37,7 +37,7 @@
 
 
 #define VOICE_STORE_MAGIC          0x65726F74532D7876ull    /* "vx-Store" */
-#define VOICE_STORE_LAYOUT         3
+#define VOICE_STORE_LAYOUT         4
 
 #define VOICE_STORE_CHUNK          4096
 #define VOICE_STORE_GUILDS         16384
@@ -48,6 +48,10 @@
 
 /* How long one node's guilds are taken before another's are asked for, ms. */
 #define VOICE_STORE_SYNC           10000
+
+/* The same after guilds that could not be taken: doubled each time. */
+#define VOICE_STORE_WAIT_MIN       60000
+#define VOICE_STORE_WAIT_MAX       (16 * VOICE_STORE_WAIT_MIN)
 
 #define VOICE_STORE_SIZE_MIN       (1024 * 1024)          /* bytes of text */
 #define VOICE_STORE_SIZE_MAX       (4096ull * 1024 * 1024)
@@ -103,6 +107,8 @@ typedef struct {
     _Atomic uint64_t   generation;      /* of the directory's file in use */
     uint64_t           digest;          /* of all guilds' versions */
     _Atomic uint64_t   sync;            /* ms, when others may be asked */
+    _Atomic uint32_t   wait;            /* ms, after what failed; 0: nothing */
+    _Atomic uint32_t   failed;          /* since others were asked */
     uint64_t           named;
     uint32_t           guilds;          /* entries that were ever used */
     uint32_t           chunk_free;      /* index + 1 */
@@ -214,6 +220,12 @@ uint64_t voice_store_digest(voice_store_t *st);
  * VOICE_STORE_SYNC: what it sends others need not send as well.
  */
 bool voice_store_sync(voice_store_t *st, uint64_t now);
+
+/*
+ * A guild of another node can't be taken: the next are asked for later.
+ * Whether it is the first such one since they were.
+ */
+bool voice_store_failed(voice_store_t *st, uint64_t now);
 
 
 /* Remembers what a user's token says; others may be forgotten for it. */

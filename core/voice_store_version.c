@@ -152,13 +152,52 @@ voice_store_digest(voice_store_t *st)
 bool
 voice_store_sync(voice_store_t *st, uint64_t now)
 {
-    uint64_t  at;
+    uint64_t  at, most;
 
     at = atomic_load(&st->header->sync);
+    most = atomic_load(&st->header->wait);
+
+    if (most < VOICE_STORE_SYNC) {
+        most = VOICE_STORE_SYNC;
+    }
 
     /* one that is far ahead is of a clock of before */
 
-    return (now >= at || at - now > VOICE_STORE_SYNC)
-           && atomic_compare_exchange_strong(&st->header->sync, &at,
-                                             now + VOICE_STORE_SYNC);
+    if ((now < at && at - now <= most)
+        || !atomic_compare_exchange_strong(&st->header->sync, &at,
+                                           now + VOICE_STORE_SYNC))
+    {
+        return false;
+    }
+
+    if (atomic_exchange(&st->header->failed, 0) == 0) {
+        atomic_store(&st->header->wait, 0);
+    }
+
+    return true;
+}
+
+
+bool
+voice_store_failed(voice_store_t *st, uint64_t now)
+{
+    uint32_t  wait;
+
+    if (atomic_exchange(&st->header->failed, 1) != 0) {
+        return false;
+    }
+
+    wait = atomic_load(&st->header->wait);
+
+    if (wait == 0) {
+        wait = VOICE_STORE_WAIT_MIN;
+
+    } else if (wait < VOICE_STORE_WAIT_MAX) {
+        wait *= 2;
+    }
+
+    atomic_store(&st->header->wait, wait);
+    atomic_store(&st->header->sync, now + wait);
+
+    return true;
 }

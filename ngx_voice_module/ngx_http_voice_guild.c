@@ -345,11 +345,22 @@ ngx_http_voice_guild_store(void)
 }
 
 
-/* A guild in the store is another one. */
+ngx_uint_t
+ngx_http_voice_guild_failed(void)
+{
+    /* the first one stands for all that are not taken of the same answer */
+
+    return voice_store_failed(&ngx_http_voice_guilds.conf->store,
+                              ngx_voice_now())
+           ? NGX_LOG_ERR : NGX_LOG_DEBUG;
+}
+
+
+/* A guild in the store is another one; or what is logged, at that level. */
 
 static ngx_int_t
 ngx_http_voice_guild_follow(voice_err_t err, uint64_t guild_id, size_t len,
-    ngx_log_t *log)
+    ngx_uint_t level, ngx_log_t *log)
 {
     ngx_http_voice_guilds_t  *gs = &ngx_http_voice_guilds;
 
@@ -358,7 +369,7 @@ ngx_http_voice_guild_follow(voice_err_t err, uint64_t guild_id, size_t len,
     }
 
     if (err != VOICE_OK) {
-        ngx_log_error(NGX_LOG_ERR, log, 0,
+        ngx_log_error(level, log, 0,
                       "voice guild %uL of %uz bytes is not taken: %s, see "
                       "\"voice_guilds_memory\"",
                       guild_id, len, voice_err_name(err));
@@ -390,7 +401,7 @@ ngx_http_voice_guild_put(uint64_t guild_id, const char *text, size_t len,
     err = voice_store_put(&ngx_http_voice_guilds.conf->store, guild_id, text,
                           len, before, &change);
 
-    return ngx_http_voice_guild_follow(err, guild_id, len, log);
+    return ngx_http_voice_guild_follow(err, guild_id, len, NGX_LOG_ERR, log);
 }
 
 
@@ -399,12 +410,16 @@ ngx_http_voice_guild_merge(uint64_t guild_id, const char *text, size_t len,
     uint64_t revision, ngx_log_t *log)
 {
     uint64_t     change;
+    ngx_uint_t   level;
     voice_err_t  err;
 
     err = voice_store_merge(&ngx_http_voice_guilds.conf->store, guild_id, text,
                             len, revision, &change);
 
-    return ngx_http_voice_guild_follow(err, guild_id, len, log);
+    level = (err != VOICE_OK && err != VOICE_E_STALE)
+            ? ngx_http_voice_guild_failed() : NGX_LOG_ERR;
+
+    return ngx_http_voice_guild_follow(err, guild_id, len, level, log);
 }
 
 

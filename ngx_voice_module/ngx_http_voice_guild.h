@@ -77,6 +77,12 @@ uint64_t ngx_http_voice_guild_change(uint64_t guild_id);
 ngx_int_t ngx_http_voice_guild_merge(uint64_t guild_id, const char *text,
     size_t len, uint64_t revision, ngx_log_t *log);
 
+/*
+ * One of another node can't be taken: all are asked for later.  Gives the
+ * level to log that at.
+ */
+ngx_uint_t ngx_http_voice_guild_failed(void);
+
 /* What all nodes have to have the same of; NULL: there are no guilds here. */
 voice_store_t *ngx_http_voice_guild_store(void);
 

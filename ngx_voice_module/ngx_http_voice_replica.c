@@ -205,7 +205,7 @@ ngx_http_voice_replica_guild(const voice_peer_message_t *m,
                                     &error);
         if (err != VOICE_OK) {
             voice_dir_error_text(&error, why, sizeof(why));
-            ngx_log_error(NGX_LOG_ERR, log, 0,
+            ngx_log_error(ngx_http_voice_guild_failed(), log, 0,
                           "voice guild %uL of node \"%s\" can't be used: %s: "
                           "%s", g->id, m->from, voice_err_name(err),
                           error.expected != NULL ? why : "no place named");

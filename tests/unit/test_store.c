@@ -643,6 +643,50 @@ one_node_at_a_time_is_asked(void **state)
 }
 
 
+static void
+node_that_cannot_take_guilds_asks_less(void **state)
+{
+    size_t         i;
+    uint64_t       at, wait;
+    voice_store_t  st;
+
+    (void) state;
+    store_open(&st);
+
+    at = 50000;
+    wait = VOICE_STORE_WAIT_MIN;
+
+    for (i = 0; i < 8; i++) {
+        assert_true(voice_store_sync(&st, at));
+        assert_true(voice_store_failed(&st, at));
+
+        /* others of the same answer, or later ones, make it no longer */
+        assert_false(voice_store_failed(&st, at + wait - 1));
+        assert_false(voice_store_sync(&st, at + wait - 1));
+
+        at += wait;
+        wait = wait * 2 < VOICE_STORE_WAIT_MAX ? wait * 2
+                                               : VOICE_STORE_WAIT_MAX;
+    }
+
+    assert_int_equal(wait, VOICE_STORE_WAIT_MAX);
+
+    /* all are taken: as at first */
+    assert_true(voice_store_sync(&st, at));
+    assert_true(voice_store_sync(&st, at + VOICE_STORE_SYNC));
+    assert_true(voice_store_failed(&st, at + VOICE_STORE_SYNC));
+    at += VOICE_STORE_SYNC + VOICE_STORE_WAIT_MIN;
+    assert_false(voice_store_sync(&st, at - 1));
+    assert_true(voice_store_sync(&st, at));
+
+    /* the clock began anew */
+    assert_true(voice_store_failed(&st, 10 * at));
+    assert_true(voice_store_sync(&st, 10));
+
+    store_close(&st);
+}
+
+
 int
 main(void)
 {
@@ -659,6 +703,7 @@ main(void)
         cmocka_unit_test(higher_revision_holds_in_any_order),
         cmocka_unit_test(versions_are_offered_and_wanted),
         cmocka_unit_test(one_node_at_a_time_is_asked),
+        cmocka_unit_test(node_that_cannot_take_guilds_asks_less),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
