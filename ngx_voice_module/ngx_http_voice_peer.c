@@ -132,34 +132,37 @@ ngx_http_voice_peer_sign(const voice_token_keys_t *keys, time_t now,
 }
 
 
-/* NULL: it is from a node that has the key, or else what is wrong. */
+/* What the header of a node says. */
+typedef struct {
+    char      when[NGX_TIME_T_LEN + 1];
+    uint8_t   mac[crypto_auth_hmacsha256_BYTES];
+} ngx_http_voice_peer_proof_t;
+
+
+/* NULL: it may be a proof of now, or else what is wrong. */
 
 static const char *
-ngx_http_voice_peer_verify(const voice_token_keys_t *keys, ngx_str_t *header,
-    ngx_str_t *body)
+ngx_http_voice_peer_proof(ngx_str_t *header, ngx_http_voice_peer_proof_t *proof)
 {
-    char      when[NGX_TIME_T_LEN + 1];
     time_t    t;
-    size_t    i, len;
+    size_t    len;
     u_char   *dot;
-    uint8_t   mac[crypto_auth_hmacsha256_BYTES];
-    uint8_t   hash[crypto_auth_hmacsha256_BYTES];
 
     dot = (header != NULL)
           ? ngx_strlchr(header->data, header->data + header->len, '.') : NULL;
 
-    if (dot == NULL || (size_t) (dot - header->data) >= sizeof(when)
-        || sodium_hex2bin(mac, sizeof(mac), (char *) dot + 1,
+    if (dot == NULL || (size_t) (dot - header->data) >= sizeof(proof->when)
+        || sodium_hex2bin(proof->mac, sizeof(proof->mac), (char *) dot + 1,
                           header->data + header->len - dot - 1, NULL, &len,
                           NULL)
            != 0
-        || len != sizeof(mac))
+        || len != sizeof(proof->mac))
     {
         return "no proof in the header " NGX_HTTP_VOICE_PEER_HEADER;
     }
 
-    ngx_memcpy(when, header->data, dot - header->data);
-    when[dot - header->data] = '\0';
+    ngx_memcpy(proof->when, header->data, dot - header->data);
+    proof->when[dot - header->data] = '\0';
 
     t = ngx_atotm(header->data, dot - header->data);
 
@@ -170,11 +173,32 @@ ngx_http_voice_peer_verify(const voice_token_keys_t *keys, ngx_str_t *header,
         return "its clock differs by more than a minute, or it was repeated";
     }
 
-    for (i = 0; i < keys->n; i++) {
-        ngx_http_voice_peer_mac(keys->key[i].data, keys->key[i].len, when,
-                                body->data, body->len, hash);
+    return NULL;
+}
 
-        if (sodium_memcmp(hash, mac, sizeof(mac)) == 0) {
+
+/* NULL: it is from a node that has the key, or else what is wrong. */
+
+static const char *
+ngx_http_voice_peer_verify(const voice_token_keys_t *keys, ngx_str_t *header,
+    ngx_str_t *body)
+{
+    size_t                        i;
+    uint8_t                       hash[crypto_auth_hmacsha256_BYTES];
+    const char                   *why;
+    ngx_http_voice_peer_proof_t   proof;
+
+    why = ngx_http_voice_peer_proof(header, &proof);
+
+    if (why != NULL) {
+        return why;
+    }
+
+    for (i = 0; i < keys->n; i++) {
+        ngx_http_voice_peer_mac(keys->key[i].data, keys->key[i].len,
+                                proof.when, body->data, body->len, hash);
+
+        if (sodium_memcmp(hash, proof.mac, sizeof(proof.mac)) == 0) {
             return NULL;
         }
     }
@@ -523,11 +547,13 @@ ngx_http_voice_peer_body_handler(ngx_http_request_t *r)
         return;
     }
 
+    /* without a key its certificate was looked at */
+
     why = (vmcf->peer.keys.n != 0)
           ? ngx_http_voice_peer_verify(&vmcf->peer.keys,
                  ngx_http_voice_api_header_in(r, NGX_HTTP_VOICE_PEER_HEADER),
                                        &text)
-          : ngx_http_voice_peer_certified(r);
+          : NULL;
 
     if (why != NULL) {
         ngx_http_voice_peer_refuse(&ctx, NGX_HTTP_FORBIDDEN, why);
@@ -556,7 +582,11 @@ ngx_http_voice_peer_body_handler(ngx_http_request_t *r)
 ngx_int_t
 ngx_http_voice_peer_handler(ngx_http_request_t *r)
 {
-    ngx_int_t  rc;
+    ngx_int_t                     rc;
+    const char                   *why;
+    ngx_http_voice_peer_ctx_t     ctx;
+    ngx_http_voice_main_conf_t   *vmcf;
+    ngx_http_voice_peer_proof_t   proof;
 
     if (r->method != NGX_HTTP_POST) {
         return NGX_HTTP_NOT_ALLOWED;
@@ -567,6 +597,35 @@ ngx_http_voice_peer_handler(ngx_http_request_t *r)
                       "voice states of a node are refused: this worker has "
                       "no cluster zone");
         return NGX_HTTP_SERVICE_UNAVAILABLE;
+    }
+
+    vmcf = ngx_http_get_module_main_conf(r, ngx_http_voice_module);
+
+    /* a body may be large: not from just anybody */
+
+    why = (vmcf->peer.keys.n != 0)
+          ? ngx_http_voice_peer_proof(
+                 ngx_http_voice_api_header_in(r, NGX_HTTP_VOICE_PEER_HEADER),
+                                      &proof)
+          : ngx_http_voice_peer_certified(r);
+
+    if (why != NULL) {
+        rc = ngx_http_discard_request_body(r);
+
+        if (rc != NGX_OK) {
+            return rc;
+        }
+
+        ngx_memzero(&ctx, sizeof(ngx_http_voice_peer_ctx_t));
+
+        ctx.request = r;
+        ctx.zone = ngx_voice_zone((ngx_cycle_t *) ngx_cycle);
+        ctx.log = r->connection->log;
+
+        r->main->count++;
+        ngx_http_voice_peer_refuse(&ctx, NGX_HTTP_FORBIDDEN, why);
+
+        return NGX_DONE;
     }
 
     rc = ngx_http_read_client_request_body(r,

@@ -8,7 +8,9 @@
 
 import assert from 'node:assert/strict';
 import { createHmac } from 'node:crypto';
+import { once } from 'node:events';
 import { rmSync } from 'node:fs';
+import { request } from 'node:http';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 
@@ -19,7 +21,7 @@ import { Bot } from './lib/library.mjs';
 import { Member, newUser } from './lib/member.mjs';
 import { Nginx } from './lib/nginx.mjs';
 import { voicectl } from './lib/voicectl.mjs';
-import { now, until } from './lib/wait.mjs';
+import { now, until, within } from './lib/wait.mjs';
 
 
 const FIRST = 70000000000000000n;
@@ -410,6 +412,20 @@ describe('three nodes', () => {
             Date.now() - 600000)).status, 403);
         assert.equal((await rest(b.nginx, 'POST', '/peer',
             { body: lie })).status, 403);
+
+        /* without a proof it is refused before its body comes */
+        const waiting = request({ host: '127.0.0.1', port: b.nginx.http,
+            path: '/peer', method: 'POST', agent: false,
+            headers: { 'Content-Length': 1000000 } });
+
+        waiting.on('error', () => {});
+        waiting.flushHeaders();
+
+        const [answer] = await within('the refusal', once(waiting,
+            'response'));
+
+        assert.equal(answer.statusCode, 403);
+        waiting.destroy();
         assert.equal((await post({ ...lie, from: 'nobody' })).status, 409);
         assert.equal((await post({ ...lie, boot: '00' })).status, 409);
         assert.equal((await post({ ...lie, v: 2 })).status, 400);
