@@ -1,7 +1,8 @@
 /*
  * Copyright (C) ngx-voice contributors
  *
- * Debian's etcd, one member, in a folder of its own; and its JSON gateway.
+ * Debian's etcd, one member or several, each in a folder of its own; and its
+ * JSON gateway.
  */
 
 import http from 'node:http';
@@ -31,17 +32,32 @@ export function spawnChild(command, args, options) {
 
 
 export class Etcd {
-    /* tls: { ca, cert, key } of the server; clients need one of the ca */
-    static async start({ tls = null } = {}) {
-        const e = new Etcd();
-
-        e.dir = mkdtempSync(join(tmpdir(), 'etcd-'));
-        e.tls = tls;
-        e.port = await freePort();
-        e.peer = await freePort();
-        await e.run();
+    /*
+     * tls: { ca, cert, key } of the server; clients need one of the ca
+     * args: more of its command line
+     */
+    static async start(options) {
+        const [e] = await Etcd.startCluster(1, options);
 
         return e;
+    }
+
+    /* The members of one cluster. */
+    static async startCluster(n, { tls = null, args = [] } = {}) {
+        const members = [];
+
+        for (let i = 0; i < n; i++) {
+            const e = new Etcd();
+
+            Object.assign(e, { name: `e${i}`, tls, args, members,
+                dir: mkdtempSync(join(tmpdir(), 'etcd-')),
+                port: await freePort(),
+                peer: `http://127.0.0.1:${await freePort()}` });
+            members.push(e);
+        }
+        await Promise.all(members.map((e) => e.run()));
+
+        return members;
     }
 
     get url() {
@@ -50,7 +66,7 @@ export class Etcd {
 
     /* token: another one is another cluster, if there is no data */
     async run({ token = 'etcd-cluster' } = {}) {
-        const peer = `http://127.0.0.1:${this.peer}`;
+        const { members, peer } = this;
         const tls = this.tls ? ['--cert-file', this.tls.cert, '--key-file',
             this.tls.key, '--trusted-ca-file', this.tls.ca,
             '--client-cert-auth'] : [];
@@ -58,9 +74,12 @@ export class Etcd {
         this.child = spawnChild('etcd', ['--data-dir', join(this.dir, 'data'),
             '--listen-client-urls', this.url, '--advertise-client-urls',
             this.url, '--listen-peer-urls', peer,
-            '--initial-advertise-peer-urls', peer, '--initial-cluster',
-            `default=${peer}`, '--initial-cluster-token', token, '--logger', 'zap', '--log-level', 'error',
-            ...tls], { stdio: ['ignore', 'ignore', 'pipe'] });
+            '--initial-advertise-peer-urls', peer, '--name', this.name,
+            '--initial-cluster',
+            members.map((e) => `${e.name}=${e.peer}`).join(),
+            '--initial-cluster-token', token, '--logger', 'zap',
+            '--log-level', 'error', ...tls, ...this.args],
+        { stdio: ['ignore', 'ignore', 'pipe'] });
         this.log = '';
         this.child.stderr.on('data', (text) => {
             this.log += text;
@@ -152,6 +171,12 @@ export class Etcd {
 
         await this.call('kv/compaction', { revision: header.revision,
             physical: true });
+    }
+
+    async leads() {
+        const { header, leader } = await this.call('maintenance/status', {});
+
+        return leader !== undefined && leader === header.member_id;
     }
 
     signal(name) {

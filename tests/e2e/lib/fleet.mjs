@@ -1,8 +1,8 @@
 /*
  * Copyright (C) ngx-voice contributors
  *
- * Several nodes on loopback: an nginx and its discovery agent each, and one
- * etcd.
+ * Several nodes on loopback: an nginx and its discovery agent each, and an
+ * etcd of one member or more.
  *
  * NGX_VOICE_AGENT  the agent, default ngx-voice-agent in BUILD
  */
@@ -10,12 +10,15 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 
 import { Etcd, spawnChild } from './etcd.mjs';
 import { GatewayClient, guilds } from './gateway.mjs';
-import { Member, newUser } from './member.mjs';
+import { Member, OP, newUser } from './member.mjs';
+import { TcpProxy } from './net.mjs';
 import { BUILD, Nginx, isRunning } from './nginx.mjs';
 import { newKey, signToken } from './token.mjs';
+import { voicectl } from './voicectl.mjs';
 import { now, until } from './wait.mjs';
 
 
@@ -49,6 +52,7 @@ class Agent {
             return;
         }
         this.child.kill(signal);
+        this.child.kill('SIGCONT');
         try {
             await until(`agent ${this.pid} to end`,
                 () => !isRunning(this.pid), 10000);
@@ -65,17 +69,21 @@ export class Fleet {
     /*
      * nodes: [{ name, region, pool, workers, more }] or their number; agent:
      * of its configuration; more: guilds; tls: nodes know each other by their
-     * certificates, and have no common key
+     * certificates, and have no common key; members, args: of etcd; ways:
+     * each agent has one of its own to each member, which can be cut
      */
     static async start({ nodes = 3, ttl = 5, agent = {}, more = [],
-        tls = false } = {})
+        tls = false, members = 1, args = [], ways = false } = {})
     {
         const fleet = new Fleet(more, tls);
 
+        Object.assign(fleet, { ttl, agent, ways });
         try {
+            fleet.members = await Etcd.startCluster(members, { args });
+            fleet.etcd = fleet.members[0];     /* the one that is asked */
             await fleet.launch(typeof nodes === 'number'
                 ? Array.from({ length: nodes }, (_, i) => ({ name: `n${i}` }))
-                : nodes, ttl, agent);
+                : nodes);
         } catch (e) {
             await fleet.abandon();
             throw e;
@@ -89,6 +97,8 @@ export class Fleet {
         this.guilds = [...guilds(), ...more];
         this.dir = mkdtempSync(join(tmpdir(), 'ngx-voice-fleet-'));
         this.nodes = [];
+        this.members = [];         /* of etcd */
+        this.agents = [];          /* all there have been */
         this.key = newKey();
         this.platformKey = newKey();
         this.stopped = new Set();
@@ -100,10 +110,7 @@ export class Fleet {
         writeFileSync(join(this.dir, 'peer.key'), `${this.peerKey}\n`);
     }
 
-    async launch(nodes, ttl, agent) {
-        this.ttl = ttl;
-        this.agent = agent;
-        this.etcd = await Etcd.start();
+    async launch(nodes) {
         for (const node of nodes) {
             this.nodes.push(await this.startNode(node));
         }
@@ -145,7 +152,10 @@ export class Fleet {
 
         nginx.userToken = (user, claims) => this.userToken(user, claims);
 
-        return { name, region, pool, dir, nginx, agent: null };
+        const ways = this.ways ? await Promise.all(this.members.map((e) =>
+            TcpProxy.open(e.port, { mark: '/v3/watch' }))) : [];
+
+        return { name, region, pool, dir, nginx, ways, agent: null };
     }
 
     async startAgent(node) {
@@ -158,9 +168,12 @@ export class Fleet {
                 : `http://127.0.0.1:${node.nginx.http}/peer`,
             machine: node.name, cluster_zone: join(node.dir, 'cluster.zone'),
             mirror: join(node.dir, 'mirror.json'), capacity: 1000,
-            etcd: { endpoints: [this.etcd.url], prefix: PREFIX,
-                ttl: this.ttl }, ...this.agent }));
+            etcd: { endpoints: this.ways
+                ? node.ways.map((w) => `http://127.0.0.1:${w.port}`)
+                : this.members.map((e) => e.url), prefix: PREFIX,
+            ttl: this.ttl }, ...this.agent }));
         node.agent = new Agent(conf);
+        this.agents.push(node.agent);
     }
 
     userToken(user, claims = {}) {
@@ -183,34 +196,88 @@ export class Fleet {
         return this.nodes.find((n) => n.nginx.endpoint === endpoint);
     }
 
+    /* Until all agents say so, from where in their texts each one is. */
+    isUp(node, from = 0) {
+        return until(`${node.name} to be up`, () => node.agent.text.slice(from)
+            .includes('state UP'), 30000).catch((e) => {
+            throw new Error(`${e.message}\n${node.agent.text}`);
+        });
+    }
+
+    relay(node) {
+        return [node.nginx.pid, ...node.nginx.workers()];
+    }
+
     /* Host lost: agent and nginx at once; neither says good-bye. */
     async kill(node) {
-        const pids = [node.agent.pid, node.nginx.pid,
-            ...node.nginx.workers()];
-
         this.stopped.add(node);
+        await this.blow(node, [node.agent.pid, ...this.relay(node)]);
+    }
+
+    /* nginx alone. */
+    async killRelay(node) {
+        this.stopped.add(node);
+        await this.blow(node, this.relay(node));
+    }
+
+    async blow(node, pids) {
         for (const pid of pids) {
             process.kill(pid, 'SIGKILL');
         }
         await until(`${node.name} to be dead`, () => !pids.some(isRunning));
     }
 
+    /* A lost host comes back, and has nothing of its former memory. */
+    async revive(node) {
+        for (const zone of [join(node.dir, 'cluster.zone'),
+            join(node.nginx.dir, 'main.zone')])
+        {
+            rmSync(zone, { force: true });
+        }
+        await this.restart(node);
+        await this.startAgent(node);
+        await this.isUp(node);
+    }
+
+    /* nginx comes back, with the zone that it had. */
+    async restart(node) {
+        await node.nginx.launch();
+        this.stopped.delete(node);
+    }
+
+    /* SIGSTOP or SIGCONT for agent and nginx. */
+    signal(node, name) {
+        for (const pid of [node.agent.pid, ...this.relay(node)]) {
+            process.kill(pid, name);
+        }
+    }
+
+    /* No more packets between a node and etcd. */
+    cutFromEtcd(node) {
+        node.ways.forEach((w) => w.lose());
+    }
+
+    joinEtcd(node) {
+        node.ways.forEach((w) => w.restore());
+    }
+
     async stop() {
         const faults = [];
 
-        for (const node of this.nodes) {
-            await node.agent?.end().catch((e) => faults.push(e.message));
-            if (SANITIZER.test(node.agent?.text ?? '')) {
-                faults.push(node.agent.text);
+        for (const agent of this.agents) {
+            await agent.end().catch((e) => faults.push(e.message));
+            if (SANITIZER.test(agent.text)) {
+                faults.push(agent.text);
             }
+        }
+        for (const node of this.nodes) {
             if (this.stopped.has(node)) {
                 await node.nginx.abandon();
             } else {
                 await node.nginx.stop().catch((e) => faults.push(e.message));
             }
         }
-        await this.etcd?.stop();
-        rmSync(this.dir, { recursive: true, force: true });
+        await this.clear();
         if (faults.length > 0) {
             throw new Error(faults.join('\n'));
         }
@@ -221,8 +288,52 @@ export class Fleet {
             await node.agent?.end('SIGKILL').catch(() => {});
             await node.nginx.abandon();
         }
-        await this.etcd?.stop();
+        await this.clear();
+    }
+
+    async clear() {
+        for (const way of this.nodes.flatMap((n) => n.ways)) {
+            way.close();
+        }
+        await Promise.all(this.members.map((e) => e.stop()));
         rmSync(this.dir, { recursive: true, force: true });
+    }
+
+    /* A guild is on a node, before anybody asked where. */
+    async assign(guild, node) {
+        const { e } = await this.registered(node);
+
+        await this.etcd.put(`${PREFIX}a/${guild}`, { s: node.name, e });
+    }
+
+    /* { guild: [node, revision] } as etcd says. */
+    async assignments() {
+        return Object.fromEntries((await this.etcd.list(`${PREFIX}a/`)).map(
+            ({ key, value, mod }) => [key.split('/').at(-1),
+                [JSON.parse(value).s, mod]]));
+    }
+
+    async isRegistered(node) {
+        return await this.etcd.get(`${PREFIX}n/${node.name}`) !== null;
+    }
+
+    /* Until every node's nginx sees what etcd says. */
+    agree(nodes = this.nodes) {
+        return until('all to know the same', async () => {
+            const truth = await this.assignments();
+            const seen = await Promise.all(nodes.map((n) => this.knows(n)));
+
+            return seen.every((s) => isDeepStrictEqual(s, truth));
+        }, 15000, 100);
+    }
+
+    /* What a node's nginx sees of them. */
+    async knows(node) {
+        const { guilds: known } = await voicectl('cluster', 'guilds',
+            '--json', '--config', join(node.dir, 'agent.json')).json();
+
+        return Object.fromEntries(known.map((g) =>
+            [g.guild, [g.node, g.revision]]));
     }
 
     /* What operators and curators say of a node. */
@@ -333,6 +444,14 @@ export class Traveller {
         return this.voices.flatMap((v) => v.packets
             .filter((p) => p.at >= from && p.payload.length > 3)
             .map((p) => p.at)).sort((a, b) => a - b);
+    }
+
+    /* [[packets of one stream]] of a user, one by each server that it had. */
+    streams(user) {
+        return this.voices.flatMap((v) => [...new Set(v.got(OP.SPEAKING)
+            .filter(({ d }) => d.user_id === user).map(({ d }) => d.ssrc))]
+            .map((ssrc) => v.packets.filter((p) => p.ssrc === ssrc
+                && p.payload.length > 3)));
     }
 
     /* The longest pause in what it heard between two moments, ms. */

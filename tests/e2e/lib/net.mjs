@@ -56,10 +56,11 @@ export async function freePort() {
 }
 
 
-/* Passes TCP connections on to a port; they can be cut. */
+/* Passes TCP connections on to a port; they can be cut, or go silent. */
 export class TcpProxy {
-    static async open(to) {
-        const p = new TcpProxy(to);
+    /* mark: connections by which such a text went are marked */
+    static async open(to, { mark = null } = {}) {
+        const p = new TcpProxy(to, mark);
 
         p.server.listen(0, '127.0.0.1');
         await once(p.server, 'listening');
@@ -67,8 +68,9 @@ export class TcpProxy {
         return p;
     }
 
-    constructor(to) {
+    constructor(to, mark) {
         this.to = to;
+        this.mark = mark;
         this.pairs = new Set();
         this.held = null;
         this.server = net.createServer((near) => {
@@ -102,6 +104,37 @@ export class TcpProxy {
         }
         near.pipe(far);
         far.pipe(near);
+        if (this.mark) {
+            near.on('data', (bytes) => {
+                pair.marked ||= bytes.includes(this.mark);
+            });
+        }
+    }
+
+    /* Nothing passes any more, and neither side is told. */
+    silence(which = () => true) {
+        const pairs = [...this.pairs].filter(which);
+
+        for (const [near, far] of pairs) {
+            near.unpipe(far).pause();
+            far.unpipe(near).pause();
+        }
+
+        return pairs;
+    }
+
+    /* As a network that is gone: what comes waits, too. */
+    lose() {
+        this.held = new Set();
+        this.silent = this.silence();
+    }
+
+    restore() {
+        for (const [near, far] of this.silent) {
+            near.pipe(far);
+            far.pipe(near);
+        }
+        this.release();
     }
 
     /* Cuts what there is; what comes waits for release(). */
