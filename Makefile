@@ -8,7 +8,8 @@
 #   make fuzz            each fuzzer for FUZZ_SECONDS of new inputs
 #   make e2e             a real nginx with real clients; PATTERN=name picks
 #   make bench           what a packet costs; PATTERN=name picks
-#   make bench-fleet     the choice of nodes, and the discovery agent
+#   make bench-fleet     the choice of nodes, and the discovery agent;
+#                        BENCH=part
 #   make bench-gateway   the gateway and REST of a real nginx; BENCH=part
 #   make install         module, voicectl and agent, below DESTDIR
 #

@@ -2,9 +2,10 @@
  * Copyright (C) ngx-voice contributors
  *
  * make bench-fleet: what the discovery agent takes and how fast it is, with
- * one etcd and all agents on this machine.
+ * one etcd and all agents on this machine; and how long those who talk hear
+ * nothing when something fails.
  *
- *   fleet.mjs [join|move|many]...     default all of them
+ *   fleet.mjs [join|move|many|faults]...     default all of them; so BENCH
  */
 
 import { execFileSync } from 'node:child_process';
@@ -14,7 +15,9 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 
 import { agree, fleet } from '../e2e/lib/agent.mjs';
+import { missing, plainGuild, withCall } from '../e2e/lib/call.mjs';
 import { Etcd } from '../e2e/lib/etcd.mjs';
+import { Fleet } from '../e2e/lib/fleet.mjs';
 import { BUILD } from '../e2e/lib/nginx.mjs';
 import { now, until } from '../e2e/lib/wait.mjs';
 
@@ -136,11 +139,107 @@ async function many() {
 }
 
 
-const sections = { join: joins, move: moves, many };
-const chosen = process.argv.slice(2);
+/*
+ * A call on one node of three, again and again, and something happens to
+ * that node.  fail(node) does it, heal(node) ends it.
+ */
+async function silences(fleet, guilds, { name, times, fail, heal }) {
+    const took = [];
+
+    for (let i = 0; i < times; i++) {
+        const guild = guilds.shift();
+        const on = fleet.nodes[i % 3];
+        const by = fleet.nodes.filter((n) => n !== on);
+
+        await withCall(fleet, { guild, on, by }, async (call) => {
+            const start = now();
+
+            await fail(on);
+            await call.moves(on);
+            took.push(call.silence(start));
+            await call.end();
+        });
+        await heal(on);
+    }
+
+    took.sort((a, b) => a - b);
+
+    const s = (ms) => `${(ms / 1000).toFixed(2).padStart(6)} s`;
+
+    console.log(`${name.padEnd(28)} ${String(times).padStart(3)} times `
+        + `${s(took[0])} ${s(at(took, 0.5))} ${s(took.at(-1))}`);
+}
+
+
+/* etcd is away for 15 s. */
+async function withoutEtcd(fleet, guild) {
+    const [on, ...by] = fleet.nodes;
+
+    await withCall(fleet, { guild, on, by }, async (call) => {
+        const start = now();
+
+        await fleet.etcd.kill();
+        await delay(15000);
+        await call.heard(10);
+
+        const ms = call.silence(start);
+        const packets = call.talkers.map(({ user }) =>
+            call.listener.streams(user));
+
+        console.log(`${'etcd killed for 15 s'.padEnd(28)}           `
+            + `${packets.map((p) => p.map(missing)).flat()
+                .reduce((a, b) => a + b)} of ${packets.flat(2).length} `
+            + `packets lost, longest gap ${ms.toFixed(0)} ms`);
+        await fleet.etcd.run();
+        await call.end();
+    });
+}
+
+
+async function faults() {
+    const guilds = Array.from({ length: 50 }, (_, i) => plainGuild(i));
+    const fleet = await Fleet.start({ more: guilds, agent: { fleet:
+        { drain_after: 0, drain_percent: 50 } } });
+
+    try {
+        console.log(`ttl ${fleet.ttl} s, silence:                      min   `
+            + 'median      max');
+        await silences(fleet, guilds, { name: 'relay killed, agent alive',
+            times: 10, fail: (n) => fleet.killRelay(n),
+            heal: async (n) => {
+                await fleet.restart(n);
+                await until('it to be up', async () =>
+                    (await fleet.registered(n)).st === 'up', 15000);
+            } });
+        await silences(fleet, guilds, { name: 'drain', times: 10,
+            fail: (n) => fleet.order(n, 'drain'),
+            heal: (n) => fleet.allow(n) });
+        await silences(fleet, guilds, { name: 'host lost', times: 20,
+            fail: (n) => fleet.kill(n), heal: (n) => fleet.revive(n) });
+        await withoutEtcd(fleet, guilds.shift());
+    } finally {
+        await fleet.stop();
+    }
+}
+
+
+const sections = { join: joins, move: moves, many, faults };
+const chosen = [...process.argv.slice(2),
+    ...(process.env.BENCH ?? '').split(' ').filter(Boolean)];
+
+for (const name of chosen) {
+    if (!sections[name]) {
+        console.error(`bench-fleet: "${name}" is none of `
+            + Object.keys(sections).join(', '));
+        process.exit(2);
+    }
+}
 
 console.log(`${cpus().length} cores, ${cpus()[0].model}`);
-console.log(execFileSync(join(BUILD, 'gcc', 'bench_assign')).toString());
+
+if (chosen.length === 0) {
+    console.log(execFileSync(join(BUILD, 'gcc', 'bench_assign')).toString());
+}
 
 for (const name of chosen.length ? chosen : Object.keys(sections)) {
     await sections[name]();
