@@ -53,7 +53,7 @@ INCS :=         -Icore -Iclient -Idiscovery-agent \
 CORE_LIBS =     -lsodium -lcrypto -ljansson -ljwt -lpthread
 CLIENT_LIBS :=  -lwslay -lssl -lcurl \
                 $(shell $(PKG_CONFIG) --libs $(OPUS) 2>/dev/null) -lm
-AGENT_LIBS =    -lcurl
+AGENT_LIBS =    -lcurl -lwslay -lssl
 TEST_LIBS =     -lcmocka
 
 STD =           -std=gnu11
@@ -122,6 +122,13 @@ $(1)/libagent.a: discovery-agent \
 	$$(call say,AR   $$@)
 	$$(Q)ar rcs $$@ $$(filter %.o,$$^)
 
+# the client without its main.c: of it the agent has voice sessions
+$(1)/libclient.a: client \
+        $(patsubst %.c,$(1)/obj/%.o,$(filter-out %/main.c,$(CLIENT_SRCS)))
+	@rm -f $$@
+	$$(call say,AR   $$@)
+	$$(Q)ar rcs $$@ $$(filter %.o,$$^)
+
 $(1)/test_client_%: $(1)/obj/tests/unit/test_client_%.o \
         $(UNIT_HELP:%.c=$(1)/obj/%.o) \
         $(patsubst %.c,$(1)/obj/%.o,$(filter-out %/main.c,$(CLIENT_SRCS))) \
@@ -174,14 +181,14 @@ $(BUILD)/voicectl: $(CLIENT_SRCS:%.c=$(OUT)/obj/%.o) $(OUT)/libagent.a \
 agent: $(BUILD)/ngx-voice-agent
 
 $(BUILD)/ngx-voice-agent: $(OUT)/obj/discovery-agent/main.o \
-        $(OUT)/libagent.a $(OUT)/libcore.a
+        $(OUT)/libagent.a $(OUT)/libclient.a $(OUT)/libcore.a
 	$(call say,LINK $@)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(AGENT_LIBS) $(CORE_LIBS)
 
 agent-asan: $(ASAN)/ngx-voice-agent
 
 $(ASAN)/ngx-voice-agent: $(ASAN)/obj/discovery-agent/main.o \
-        $(ASAN)/libagent.a $(ASAN)/libcore.a
+        $(ASAN)/libagent.a $(ASAN)/libclient.a $(ASAN)/libcore.a
 	$(call say,LINK $@)
 	$(Q)$(CC) $(CFLAGS) $(SAN_FLAGS) $(LDFLAGS) -o $@ $^ \
 	    $(AGENT_LIBS) $(CORE_LIBS)

@@ -63,6 +63,13 @@ vc_loop_free(vc_loop_t *loop)
 }
 
 
+int
+vc_loop_fd(const vc_loop_t *loop)
+{
+    return loop->fd;
+}
+
+
 bool
 vc_watch_add(vc_loop_t *loop, vc_watch_t *w)
 {

@@ -55,6 +55,9 @@ vc_now(void)
 vc_loop_t *vc_loop_create(void);
 void vc_loop_free(vc_loop_t *loop);
 
+/* Readable while there are events: for a loop in another one. */
+int vc_loop_fd(const vc_loop_t *loop);
+
 /*
  * Watches w->fd, edge-triggered in both directions: the handler reads and
  * writes until it would block.  False with errno.

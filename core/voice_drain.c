@@ -130,7 +130,8 @@ voice_drain_expire(voice_zone_t *z, uint64_t now, unsigned max)
         id = voice_session_id(z, s);
 
         if (atomic_load(&s->state) == VOICE_SESSION_FREE
-            || atomic_load(&s->state) == VOICE_SESSION_CLOSING)
+            || atomic_load(&s->state) == VOICE_SESSION_CLOSING
+            || s->guild_id == VOICE_PROBE_GUILD)
         {
             continue;
         }

@@ -280,6 +280,8 @@ voice_session_free(voice_zone_t *z, voice_session_t *s)
 {
     voice_session_clean(z, s);
 
+    z->header->probes_used -= (s->guild_id == VOICE_PROBE_GUILD);
+
     atomic_store(&s->ssrc, 0);
     atomic_store(&s->state, VOICE_SESSION_FREE);
     voice_session_order();
@@ -399,6 +401,8 @@ voice_session_create(voice_zone_t *z, const voice_session_conf_t *c,
 
     if (s != NULL) {
         voice_session_fill(z, s, c, flags, now);
+
+        z->header->probes_used += (c->guild_id == VOICE_PROBE_GUILD);
 
         atomic_store(&s->state, VOICE_SESSION_READY);
         voice_index_add(z, &ix, (uint32_t) (s - z->session));
@@ -585,6 +589,11 @@ voice_session_stats(const voice_zone_t *z, voice_session_stats_t *st)
         s = &z->session[i];
 
         if (atomic_load(&s->state) == VOICE_SESSION_FREE) {
+            continue;
+        }
+
+        if (s->guild_id == VOICE_PROBE_GUILD) {
+            st->probes++;
             continue;
         }
 

@@ -27,6 +27,13 @@
 
 #define VOICE_NONCE_RESERVE        64
 
+/*
+ * Sessions of this guild are the discovery agents' own, by which they see
+ * whether this server does what it is there for: no node is assigned to it,
+ * no gateway knows it, and nobody counts them as participants.
+ */
+#define VOICE_PROBE_GUILD          UINT64_MAX
+
 
 typedef enum {
     VOICE_SESSION_FREE = 0,
@@ -287,11 +294,12 @@ bool voice_session_moved(voice_zone_t *z, voice_id_t id, uint64_t now,
 
 /* Numbers for status, without the lock: a moment's view. */
 typedef struct {
-    uint32_t   sessions;       /* used slots */
+    uint32_t   sessions;       /* used slots, as all below without probes */
     uint32_t   live;
     uint32_t   detached;
     uint32_t   bound;
-    uint32_t   rooms;
+    uint32_t   probes;         /* in VOICE_PROBE_GUILD */
+    uint32_t   rooms;          /* of both */
     uint32_t   capacity;
     uint32_t   by_mode[VOICE_MODE_COUNT];
 } voice_session_stats_t;

@@ -44,7 +44,7 @@ voice_spoke_append(voice_zone_t *z, const voice_session_t *s,
     uint64_t        next;
     voice_spoke_t  *slot;
 
-    if (!voice_spoke_wake(z)) {
+    if (s->guild_id == VOICE_PROBE_GUILD || !voice_spoke_wake(z)) {
         return;
     }
 

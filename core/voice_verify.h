@@ -20,6 +20,7 @@ typedef struct {
 
     /* counted from the records */
     uint32_t       used;
+    uint32_t       probes;       /* of those */
     uint32_t       live;
     uint32_t       named;        /* in the index of users */
     uint32_t       bound;

@@ -230,6 +230,7 @@ typedef struct {
     uint32_t           room_free;
     uint32_t           room_end;
     uint32_t           sessions_used;
+    uint32_t           probes_used;  /* of those, in VOICE_PROBE_GUILD */
     uint32_t           rooms_used;
     uint32_t           cut_head;     /* number of the next cut */
     uint32_t           cut_tail;     /* number of the oldest one */

@@ -53,6 +53,7 @@ voice_zone_repair_clear(voice_zone_t *z)
     h->session_free = 0;
     h->session_last = 0;
     h->sessions_used = 0;
+    h->probes_used = 0;
 
     n = atomic_load(&h->session_end);
 
@@ -237,6 +238,7 @@ voice_zone_repair_session(voice_zone_t *z, voice_session_t *s)
     }
 
     z->header->sessions_used++;
+    z->header->probes_used += (s->guild_id == VOICE_PROBE_GUILD);
 
     atomic_store(&s->ssrc, voice_session_ssrc(z, s));
 

@@ -255,6 +255,7 @@ voice_verify_session(voice_verify_t *v, uint32_t i)
     }
 
     v->used++;
+    v->probes += (s->guild_id == VOICE_PROBE_GUILD);
     v->live += (state == VOICE_SESSION_LIVE);
     v->dirty += (s->dirty != 0);
 
@@ -329,6 +330,8 @@ voice_verify_free_list(voice_verify_t *v)
                  "free list: %u sessions, expected %u", n, end - v->used);
     voice_verify(v, h->sessions_used == v->used,
                  "sessions used: %u, expected %u", h->sessions_used, v->used);
+    voice_verify(v, h->probes_used == v->probes,
+                 "probes used: %u, expected %u", h->probes_used, v->probes);
 }
 
 

@@ -6,6 +6,7 @@
  *   session   the node's lease, its registration, its load reports
  *   watch     the list of all keys and the watch that goes on behind it
  *   relay     the nginx of this node: is it alive, its load, its drain
+ *   probe     voice through that nginx: does it come out again
  *   alarm     a flood of packets: the node takes itself out
  *   join      requests of workers, each assigned by one transaction
  *   work      what the model wants moved, guilds that nobody uses
@@ -33,7 +34,8 @@
 #define AGENT_KEY_MAX       320        /* prefix, kind and name */
 
 
-typedef struct agent_join_s  agent_join_t;
+typedef struct agent_join_s   agent_join_t;
+typedef struct agent_probe_s  agent_probe_t;
 
 
 /* This node at etcd. */
@@ -101,6 +103,7 @@ typedef struct {
     double      rx_rate;               /* packets/s, of the last report */
     unsigned    misses;
     bool        alive;
+    bool        mute;                  /* probes do not come through */
 } agent_relay_t;
 
 
@@ -119,6 +122,7 @@ typedef struct {
     agent_session_t   session;
     agent_relay_t     relay;
     agent_alarm_t     alarm;
+    agent_probe_t    *probe;           /* NULL: none */
     agent_join_t     *joins;
     unsigned          moves;           /* transactions under way, of each */
     unsigned          empties;

@@ -99,13 +99,23 @@ static const agent_conf_field_t  agent_conf_fields[] = {
                 alarm_packets, 0, 1000000000),
     agent_field("fleet", "alarm_seconds", AGENT_CONF_NUMBER, false, false,
                 alarm_length, 5, 86400),
+    agent_text("probe", "key", false, true, probe_key),
+    agent_text("probe", "url", false, true, probe_url),
+    agent_text("probe", "ca", false, true, probe_ca),
+    agent_field("probe", "period_ms", AGENT_CONF_NUMBER, false, false,
+                probe_period, 0, 60000),
     agent_field(NULL, "debug", AGENT_CONF_FLAG, false, false, debug, 0, 0)
 };
 
 #define AGENT_CONF_FIELDS                                                     \
     (sizeof(agent_conf_fields) / sizeof(agent_conf_fields[0]))
 
-static const char  *agent_conf_sections[] = { "etcd", "load", "fleet" };
+static const char  *agent_conf_sections[] = {
+    "etcd", "load", "fleet", "probe"
+};
+
+#define AGENT_CONF_SECTIONS                                                   \
+    (sizeof(agent_conf_sections) / sizeof(agent_conf_sections[0]))
 
 
 static void
@@ -277,10 +287,11 @@ agent_conf_section(agent_conf_t *conf, const char *section, json_t *object,
     json_object_foreach(object, key, value) {
 
         if (section == NULL) {
-            for (i = 0; i < 3 && strcmp(key, agent_conf_sections[i]) != 0;
+            for (i = 0; i < AGENT_CONF_SECTIONS
+                        && strcmp(key, agent_conf_sections[i]) != 0;
                  i++) { /* void */ }
 
-            if (i < 3) {
+            if (i < AGENT_CONF_SECTIONS) {
                 if (!json_is_object(value)) {
                     snprintf(error, AGENT_ERROR_MAX,
                              "\"%s\" must be an object", key);
@@ -336,6 +347,12 @@ agent_conf_together(agent_conf_t *conf, char *error)
 
     if ((conf->cert[0] == '\0') != (conf->key[0] == '\0')) {
         snprintf(error, AGENT_ERROR_MAX, "\"etcd.cert\" and \"etcd.key\" go "
+                 "together");
+        return false;
+    }
+
+    if ((conf->probe_key[0] == '\0') != (conf->probe_url[0] == '\0')) {
+        snprintf(error, AGENT_ERROR_MAX, "\"probe.key\" and \"probe.url\" go "
                  "together");
         return false;
     }
@@ -396,6 +413,7 @@ agent_conf_parse(agent_conf_t *conf, const char *text, size_t len,
     read.drain_percent = 5;
     read.stop_after = 60000;
     read.alarm_length = 600;
+    read.probe_period = 1000;
 
     root = json_loadb(text, len, JSON_REJECT_DUPLICATES, &where);
 

@@ -57,6 +57,10 @@ typedef struct {
     uint32_t   stop_after;             /* ms, SIGTERM to the end */
     uint32_t   drain_percent;          /* of a region that drains at once */
     uint32_t   alarm_packets;          /* received in a second; 0: no alarm */
+    char       probe_key[AGENT_TEXT_MAX + 1];  /* "": no probes */
+    char       probe_url[AGENT_TEXT_MAX + 1];
+    char       probe_ca[AGENT_TEXT_MAX + 1];
+    uint32_t   probe_period;           /* ms; 0: none */
     uint32_t   alarm_length;           /* s that the node stays out */
     bool       debug;
 } agent_conf_t;

@@ -127,7 +127,7 @@ agent_relay_rezone(agent_t *a)
 const char *
 agent_relay_state(const agent_t *a)
 {
-    if (!a->relay.alive) {
+    if (!a->relay.alive || a->relay.mute) {
         return "down";
     }
 

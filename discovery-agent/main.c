@@ -6,6 +6,7 @@
 
 
 #include "agent.h"
+#include "agent_probe.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -186,7 +187,8 @@ agent_zone_sweep(agent_t *a)
 static void
 agent_turn(agent_t *a, int signals)
 {
-    struct curl_waitfd  fds[2];
+    unsigned            n;
+    struct curl_waitfd  fds[3];
 
     memset(fds, 0, sizeof(fds));
     fds[0].fd = signals;
@@ -194,7 +196,11 @@ agent_turn(agent_t *a, int signals)
     fds[1].fd = a->zone.socket;
     fds[1].events = CURL_WAIT_POLLIN;
 
-    agent_etcd_turn(a->etcd, fds, 2, a->zone.mem == NULL ? AGENT_TURN
+    fds[2].fd = agent_probe_fd(a);
+    fds[2].events = CURL_WAIT_POLLIN;
+    n = fds[2].fd == -1 ? 2 : 3;
+
+    agent_etcd_turn(a->etcd, fds, n, a->zone.mem == NULL ? AGENT_TURN
                     : a->model.dirty_guilds != NULL ? 0
                     : a->joins != NULL || a->moves != 0 ? 20
                     : AGENT_TURN / 5);
@@ -208,6 +214,7 @@ agent_turn(agent_t *a, int signals)
     }
 
     agent_relay_tick(a);
+    agent_probe_tick(a);
     agent_session_tick(a);
     agent_work_tick(a);
     agent_join_tick(a);
@@ -258,7 +265,7 @@ agent_start(agent_t *a)
 
     (void) agent_mirror_load(a);
 
-    return true;
+    return agent_probe_start(a);
 }
 
 
@@ -269,6 +276,7 @@ agent_end(agent_t *a)
     agent_session_end(a);
     agent_etcd_free(a->etcd);
     agent_join_free(a);
+    agent_probe_stop(a);
     agent_model_free(&a->model);
     agent_zone_close(&a->zone);
     free(a->session.published);

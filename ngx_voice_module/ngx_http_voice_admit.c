@@ -118,7 +118,9 @@ ngx_http_voice_admit_guest(const voice_op_identify_t *id,
 
     len = ngx_strlen(id->token) - (sizeof(NGX_HTTP_VOICE_GUEST) - 1);
 
-    if (len == 0 || len > NGX_HTTP_VOICE_GUEST_NAME_MAX) {
+    if (len == 0 || len > NGX_HTTP_VOICE_GUEST_NAME_MAX
+        || id->guild_id == VOICE_PROBE_GUILD)
+    {
         return &ngx_http_voice_refuse_token;
     }
 

@@ -287,6 +287,10 @@ ngx_http_voice_sweep_sessions(ngx_log_t *log)
 
     while (voice_session_next(fl->zone, &slot, &id, &guild_id) == VOICE_OK) {
 
+        if (guild_id == VOICE_PROBE_GUILD) {
+            continue;
+        }
+
         err = voice_cluster_used(fl->cluster, guild_id, 1, now);
 
         if (err == VOICE_OK) {

@@ -163,6 +163,12 @@ ngx_http_voice_cluster_admit(voice_zone_t *z, const voice_token_t *token)
         return NGX_ABORT;
     }
 
+    /* agents probe this very server, whichever guilds it serves */
+
+    if (token->guild_id == VOICE_PROBE_GUILD) {
+        return NGX_OK;
+    }
+
     /* what etcd says counts as seen, if it is newer than the token */
 
     if (ngx_http_voice_place_find(c, token->guild_id, &a, &info) == VOICE_OK

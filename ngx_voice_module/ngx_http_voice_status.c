@@ -215,8 +215,10 @@ ngx_http_voice_status_json_sessions(ngx_http_voice_status_t *st, u_char *p)
 
     p = ngx_slprintf(p, st->last,
                      "\"sessions\":{\"total\":%uD,\"live\":%uD,"
-                     "\"detached\":%uD,\"bound\":%uD,\"by_mode\":{",
-                     ss->sessions, ss->live, ss->detached, ss->bound);
+                     "\"detached\":%uD,\"bound\":%uD,\"probes\":%uD,"
+                     "\"by_mode\":{",
+                     ss->sessions, ss->live, ss->detached, ss->bound,
+                     ss->probes);
 
     for (i = 0; i < VOICE_MODE_COUNT; i++) {
         p = ngx_slprintf(p, st->last, "%s\"%s\":%uD", i == 0 ? "" : ",",
@@ -382,6 +384,9 @@ ngx_http_voice_status_gauges(ngx_http_voice_status_t *st, u_char *p)
     p = ngx_http_voice_status_gauge(st, p, "voice_sessions_bound",
                                     "Sessions whose address is known.",
                                     ss->bound);
+    p = ngx_http_voice_status_gauge(st, p, "voice_probe_sessions",
+                                    "Sessions of discovery agents.",
+                                    ss->probes);
     p = ngx_http_voice_status_gauge(st, p, "voice_rooms",
                                     "Rooms with a session in them.",
                                     ss->rooms);

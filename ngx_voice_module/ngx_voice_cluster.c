@@ -356,7 +356,8 @@ ngx_voice_cluster_relay(voice_cluster_t *c, voice_zone_t *z,
         (void) voice_cluster_relay_set(c, boot, udp, (uint32_t) capacity);
     }
 
-    atomic_store(&relay->sessions, z->header->sessions_used);
+    atomic_store(&relay->sessions,
+                 z->header->sessions_used - z->header->probes_used);
     atomic_store(&relay->guilds, atomic_load(&z->header->guilds_used));
     draining = 0;
 

@@ -45,10 +45,38 @@ test_valid(void **state)
     test_num("grace", conf.grace, 100);
     test_num("default", conf.drain_rate, 20);
     test_num("debug", conf.debug, 1);
+    assert_string_equal(conf.probe_key, "");
+    assert_string_equal(conf.probe_url, "");
 
     assert_true(agent_conf_parse(&conf, "{" BASE "," ETCD "}",
                                  strlen("{" BASE "," ETCD "}"), error));
     assert_string_equal(conf.prefix, "rv1/eu/");
+}
+
+
+static void
+test_probe(void **state)
+{
+    char          error[AGENT_ERROR_MAX];
+    agent_conf_t  a, b;
+    const char    text[] = "{" BASE "," ETCD ",\"probe\":{\"key\":\"/k\","
+        "\"url\":\"ws://127.0.0.1:1/\"}}";
+
+    (void) state;
+
+    assert_true(agent_conf_parse(&a, text, strlen(text), error));
+    assert_string_equal(a.probe_key, "/k");
+    assert_string_equal(a.probe_url, "ws://127.0.0.1:1/");
+    assert_string_equal(a.probe_ca, "");
+    test_num("period", a.probe_period, 1000);
+
+    b = a;
+    b.probe_period = 0;
+    assert_true(agent_conf_reloadable(&a, &b, error));
+
+    strcpy(b.probe_key, "/l");
+    assert_false(agent_conf_reloadable(&a, &b, error));
+    assert_non_null(strstr(error, "probe.key"));
 }
 
 
@@ -104,6 +132,14 @@ test_invalid(void **state)
         { "{" BASE ",\"etcd\":{\"endpoints\":[\"http://me:secret@h:1\"]}}",
           "\"etcd.endpoints[0]\" is \"not shown here\"" },
         { "{" BASE "," ETCD ",\"node\":\"n2\"}", "duplicate" },
+        { "{" BASE "," ETCD ",\"probe\":1}",
+          "\"probe\" must be an object" },
+        { "{" BASE "," ETCD ",\"probe\":{\"key\":\"k\"}}",
+          "\"probe.key\" and \"probe.url\" go together" },
+        { "{" BASE "," ETCD ",\"probe\":{\"period_ms\":60001}}",
+          "\"probe.period_ms\" is 60001, expected a number from 0" },
+        { "{" BASE "," ETCD ",\"probe\":{\"uri\":\"u\"}}",
+          "unknown field \"probe.uri\"" },
     };
 
     (void) state;
@@ -368,6 +404,7 @@ main(void)
 {
     const struct CMUnitTest  tests[] = {
         cmocka_unit_test(test_valid),
+        cmocka_unit_test(test_probe),
         cmocka_unit_test(test_invalid),
         cmocka_unit_test(test_reload),
         cmocka_unit_test(test_ids),

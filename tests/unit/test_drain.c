@@ -53,14 +53,14 @@ teardown(void **state)
 
 
 static voice_id_t
-make(uint64_t user, const char *session_id)
+make_in(uint64_t guild, uint64_t user, const char *session_id)
 {
     bool                  replaced;
     uint8_t               secret[VOICE_KEY_LEN] = { (uint8_t) user, 1 };
     uint32_t              attach;
     voice_id_t            id;
     voice_session_conf_t  c = {
-        .user_id = user, .guild_id = 1, .channel_id = 2,
+        .user_id = user, .guild_id = guild, .channel_id = 2,
         .session_id = session_id, .version = 8
     };
 
@@ -69,6 +69,13 @@ make(uint64_t user, const char *session_id)
     test_err("select", voice_session_select(&z, id, 2, secret, NULL, 10, 5),
              VOICE_OK);
     return id;
+}
+
+
+static voice_id_t
+make(uint64_t user, const char *session_id)
+{
+    return make_in(1, user, session_id);
 }
 
 
@@ -258,6 +265,38 @@ test_a_voice_state_goes_with_its_session(void **state)
 
 
 static void
+test_probes_are_nobody_and_stay(void **state)
+{
+    voice_id_t             id, probe;
+    voice_session_stats_t  st;
+
+    (void) state;
+
+    id = make(501, "sid");
+    probe = make_in(VOICE_PROBE_GUILD, 7, "sid");
+
+    voice_session_stats(&z, &st);
+    test_num("participants", st.sessions, 1);
+    test_num("live", st.live, 1);
+    test_num("probes", st.probes, 1);
+    test_num("used", z.header->probes_used, 1);
+
+    voice_zone_lock(&z);
+    voice_zone_repair(&z);
+    voice_zone_unlock(&z);
+    test_num("after a repair", z.header->probes_used, 1);
+
+    voice_drain_start(&z, VOICE_DRAIN_ORDER, 100, 2000);
+    test_num("expired", voice_drain_expire(&z, 2000, 64), 1);
+    test_num("code", closed(id), VOICE_CLOSE_DISCONNECTED);
+    test_num("code of the probe", closed(probe), 0);
+
+    voice_session_close(&z, probe, 1, 0);
+    test_num("none left", z.header->probes_used, 0);
+}
+
+
+static void
 test_each_has_a_name(void **state)
 {
     (void) state;
@@ -282,6 +321,7 @@ main(void)
         drain_test(test_until_the_deadline_all_stay),
         drain_test(test_at_the_deadline_all_go_a_few_at_a_time),
         drain_test(test_a_voice_state_goes_with_its_session),
+        drain_test(test_probes_are_nobody_and_stay),
         drain_test(test_each_has_a_name),
     };
 

@@ -68,9 +68,10 @@ class Agent {
 export class Fleet {
     /*
      * nodes: [{ name, region, pool, workers, more }] or their number; agent:
-     * of its configuration; more: guilds; tls: nodes know each other by their
-     * certificates, and have no common key; members, args: of etcd; ways:
-     * each agent has one of its own to each member, which can be cut
+     * of its configuration, or what gives it for a node; more: guilds; tls:
+     * nodes know each other by their certificates, and have no common key;
+     * members, args: of etcd; ways: each agent has one of its own to each
+     * member, which can be cut
      */
     static async start({ nodes = 3, ttl = 5, agent = {}, more = [],
         tls = false, members = 1, args = [], ways = false } = {})
@@ -171,7 +172,8 @@ export class Fleet {
             etcd: { endpoints: this.ways
                 ? node.ways.map((w) => `http://127.0.0.1:${w.port}`)
                 : this.members.map((e) => e.url), prefix: PREFIX,
-            ttl: this.ttl }, ...this.agent }));
+            ttl: this.ttl }, ...(typeof this.agent === 'function'
+                ? this.agent(node) : this.agent) }));
         node.agent = new Agent(conf);
         this.agents.push(node.agent);
     }

@@ -1,0 +1,51 @@
+/*
+ * Copyright (C) ngx-voice contributors
+ */
+
+
+#include "agent_check.h"
+
+
+bool
+agent_check_due(agent_check_t *c, uint64_t now)
+{
+    if (c->sent == 0) {
+        return now >= c->next;
+    }
+
+    if (now - c->sent < AGENT_CHECK_PATIENCE) {
+        return false;
+    }
+
+    c->sent = 0;
+    c->good = 0;
+    c->misses++;
+    c->bad = c->bad || (c->came && c->misses >= AGENT_CHECK_MISSES);
+
+    return true;
+}
+
+
+uint32_t
+agent_check_sent(agent_check_t *c, uint64_t now)
+{
+    c->sent = now;
+
+    return ++c->serial;
+}
+
+
+void
+agent_check_back(agent_check_t *c, uint32_t serial, uint64_t next)
+{
+    if (c->sent == 0 || serial != c->serial) {
+        return;                        /* it was given up */
+    }
+
+    c->sent = 0;
+    c->next = next;
+    c->misses = 0;
+    c->good++;
+    c->came = true;
+    c->bad = c->bad && c->good < AGENT_CHECK_GOOD;
+}
