@@ -51,6 +51,9 @@ test_bodies(void **state)
           "\"create_revision\":\"0\"}" },
         { agent_compare("p/a", "MOD", 9),
           "{\"key\":\"cC9h\",\"target\":\"MOD\",\"mod_revision\":\"9\"}" },
+        { agent_compare("p/a", "LEASE", UINT64_C(7587891234567890123)),
+          "{\"key\":\"cC9h\",\"target\":\"LEASE\","
+          "\"lease\":\"7587891234567890123\"}" },
         { agent_compare_exists("p/a"),
           "{\"key\":\"cC9h\",\"target\":\"CREATE\",\"result\":\"GREATER\","
           "\"create_revision\":\"0\"}" },

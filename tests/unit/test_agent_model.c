@@ -1151,7 +1151,11 @@ test_evictable(void **state)
     node = agent_model_self(&m);
     assert_false(agent_model_evictable(&m, node, 1000));
 
-    /* one may go, if somebody is left */
+    /* one may go, if somebody is left who takes what it had */
+
+    put_pool(&m, "s", "q", 1000, 9);
+    assert_false(agent_model_evictable(&m, node, 1000));
+    del(&m, "n/s", 10, 1000);
 
     put_pool(&m, "n1", "", 1000, 11);
     assert_true(agent_model_evictable(&m, node, 1000));
