@@ -255,6 +255,17 @@ agent_watch_events(const json_t *events, agent_watch_line_t *line,
 }
 
 
+/* A watch that etcd cancels has its error as a text only. */
+
+static int
+agent_watch_canceled(const char *reason)
+{
+    return strstr(reason, "auth token") != NULL
+           || strstr(reason, "auth store is old") != NULL
+           ? AGENT_ETCD_UNAUTHENTICATED : AGENT_ETCD_OK;
+}
+
+
 bool
 agent_watch_parse(const char *text, size_t len, agent_watch_line_t *line,
     agent_kv_pt handler, void *data)
@@ -294,6 +305,10 @@ agent_watch_parse(const char *text, size_t len, agent_watch_line_t *line,
 
     reason = json_string_value(json_object_get(result, "cancel_reason"));
     snprintf(line->reason, sizeof(line->reason), "%s", reason ? reason : "");
+
+    if (line->canceled) {
+        line->error = agent_watch_canceled(line->reason);
+    }
 
     agent_watch_events(json_object_get(result, "events"), line, handler,
                        data);

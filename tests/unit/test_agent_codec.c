@@ -207,6 +207,10 @@ test_watch(void **state)
         { "{\"result\":{\"watch_id\":\"-1\",\"created\":true,"
           "\"canceled\":true,\"cancel_reason\":\"permission denied\"}}",
           true, "", 0, 0, true, true, 0 },
+        { "{\"result\":{\"watch_id\":\"-1\",\"created\":true,"
+          "\"canceled\":true,\"cancel_reason\":\"rpc error: code = "
+          "Unauthenticated desc = etcdserver: invalid auth token\"}}",
+          true, "", 0, 0, true, true, AGENT_ETCD_UNAUTHENTICATED },
         { "{\"error\":{\"grpc_code\":14,\"message\":\"no leader\"}}", true,
           "", 0, 0, false, false, AGENT_ETCD_UNAVAILABLE },
 
