@@ -290,7 +290,7 @@ void ngx_voice_forward(ngx_voice_relay_t *r, voice_session_t *s,
 void ngx_voice_forward_flush(ngx_voice_relay_t *r);
 
 /*
- * The stream of a session goes no further for now: with silence, as a talker
+ * The stream of a session goes no further: it ends with silence, as a talker
  * that stops sends it, or receivers would make up what is missing.
  */
 void ngx_voice_forward_end(ngx_voice_relay_t *r, voice_session_t *s);
@@ -344,7 +344,7 @@ void ngx_voice_send_flush(ngx_voice_relay_t *r, ngx_voice_socket_t *sock);
 
 /*
  * Sends what is queued, and leaves it there.  NGX_AGAIN: but for what is
- * queued from place *left on, the system takes no more for now.
+ * queued from place *left on, the system takes no more yet.
  */
 ngx_int_t ngx_voice_send_queue(ngx_voice_relay_t *r, ngx_voice_socket_t *sock,
     ngx_uint_t *left);

@@ -1,7 +1,7 @@
 /*
  * Copyright (C) ngx-voice contributors
  *
- * What the system doesn't take for now: its queue for a socket is full
+ * What the system doesn't take yet: its queue for a socket is full
  * because a device is slower than we are.
  *
  * Such packets wait in a ring, in order, and all that comes while there are

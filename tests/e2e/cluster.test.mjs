@@ -14,7 +14,7 @@ import { request } from 'node:http';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 
-import { Fleet, Traveller } from './lib/fleet.mjs';
+import { Fleet, Traveller, converse } from './lib/fleet.mjs';
 import { CHANNEL, GUILD, GW, GatewayClient, PERM, USER, rest }
     from './lib/gateway.mjs';
 import { Bot } from './lib/library.mjs';
@@ -502,12 +502,7 @@ async function callAway(fleet) {
     const one = await Traveller.join(fleet, a, GUILD, CHANNEL.lounge);
     const two = await Traveller.join(fleet, b, GUILD, CHANNEL.lounge);
 
-    await Promise.all([one.voice.knows(two.voice),
-        two.voice.knows(one.voice)]);
-    one.talk();
-    two.talk();
-    await until('voice both ways', () => one.arrivals().length > 10
-        && two.arrivals().length > 10);
+    await converse(one, two);
 
     return [one, two];
 }

@@ -12,7 +12,7 @@ import { randomBytes } from 'node:crypto';
 import { createSocket } from 'node:dgram';
 import { test } from 'node:test';
 
-import { Fleet, Traveller } from './lib/fleet.mjs';
+import { Fleet, Traveller, converse } from './lib/fleet.mjs';
 import { CHANNEL, GUILD, PERM, USER } from './lib/gateway.mjs';
 import { now, until } from './lib/wait.mjs';
 
@@ -56,12 +56,7 @@ async function callOf(fleet) {
 
     const [one, two] = travellers;
 
-    await Promise.all([one.voice.knows(two.voice),
-        two.voice.knows(one.voice)]);
-    one.talk();
-    two.talk();
-    await until('voice both ways', () => one.arrivals().length > 10
-        && two.arrivals().length > 10);
+    await converse(one, two);
 
     return [one, two];
 }

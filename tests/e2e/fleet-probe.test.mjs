@@ -9,7 +9,7 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { test } from 'node:test';
 
-import { Fleet, Traveller } from './lib/fleet.mjs';
+import { Fleet, Traveller, converse } from './lib/fleet.mjs';
 import { CHANNEL, GUILD } from './lib/gateway.mjs';
 import { now, until } from './lib/wait.mjs';
 
@@ -30,12 +30,7 @@ async function callAway(fleet) {
     const [one, two] = travellers;
 
     assert.equal(one.at, first.at);
-    await Promise.all([one.voice.knows(two.voice),
-        two.voice.knows(one.voice)]);
-    one.talk();
-    two.talk();
-    await until('voice both ways', () => one.arrivals().length > 10
-        && two.arrivals().length > 10);
+    await converse(one, two);
 
     return travellers;
 }

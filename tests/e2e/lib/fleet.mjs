@@ -476,3 +476,14 @@ export class Traveller {
         }
     }
 }
+
+
+/* Two Travellers of one channel talk, and hear each other. */
+export async function converse(one, two) {
+    await Promise.all([one.voice.knows(two.voice),
+        two.voice.knows(one.voice)]);
+    one.talk();
+    two.talk();
+    await until('voice both ways', () => one.arrivals().length > 10
+        && two.arrivals().length > 10);
+}
