@@ -60,7 +60,7 @@ ngx_http_voice_api_gateway_bot(ngx_http_voice_api_t *api)
     /* without a limit what Discord says to a large bot */
 
     if (api->main->identify != 0) {
-        limit = ngx_http_voice_gateway_limit(api->main);
+        limit = ngx_http_voice_identify_limit(api->main);
         voice_identify_look(api->zone, api->token->user_id, &limit,
                             ngx_voice_now(), &left);
 

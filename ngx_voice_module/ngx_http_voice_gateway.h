@@ -25,11 +25,6 @@
 #include <zlib.h>
 
 
-/* ms, section 12.1 */
-#define NGX_HTTP_VOICE_GATEWAY_IDENTIFY   5000
-#define NGX_HTTP_VOICE_GATEWAY_DAY        86400000
-
-
 typedef struct ngx_http_voice_gateway_s  ngx_http_voice_gateway_t;
 typedef struct ngx_http_voice_node_s     ngx_http_voice_node_t;
 
@@ -129,6 +124,8 @@ ngx_http_voice_gateway_t *ngx_http_voice_gateway_get(voice_id_t id);
 /* Queues a message that is complete. */
 void ngx_http_voice_gateway_send(ngx_http_voice_gateway_t *gw,
     const char *text, size_t len);
+void ngx_http_voice_gateway_send_buf(ngx_http_voice_gateway_t *gw,
+    const voice_buf_t *b);
 
 /*
  * Queues an event under the next s.  what: as in
@@ -142,32 +139,25 @@ ngx_int_t ngx_http_voice_gateway_event(ngx_http_voice_gateway_t *gw,
 void ngx_http_voice_gateway_event_again(ngx_http_voice_gateway_t *gw,
     voice_dispatch_t event, uint64_t seq, const voice_buf_t *d);
 
+/*
+ * The websocket has gw->session from now on, and the user of the token.  One
+ * of this worker that had the session is closed.
+ */
+void ngx_http_voice_gateway_attach(ngx_http_voice_gateway_t *gw,
+    const voice_user_token_t *token);
+
+/* The client lives: waits for its next heartbeat. */
+void ngx_http_voice_gateway_beat(ngx_http_voice_gateway_t *gw);
+
 /* Ends the websocket; reason is static. */
 void ngx_http_voice_gateway_close(ngx_http_voice_gateway_t *gw,
     ngx_uint_t code, const char *reason);
-
-/* The client has all of its guilds: from now on it may resume. */
-void ngx_http_voice_gateway_complete(ngx_http_voice_gateway_t *gw);
 
 /* Closes those whose client has resumed at another worker. */
 void ngx_http_voice_gateway_taken(voice_zone_t *z);
 
 /* Has the output of a gateway written after this event's handlers. */
 void ngx_http_voice_gateway_touch(ngx_http_voice_gateway_t *gw);
-
-/* Of an identify, unless it is 0. */
-static ngx_inline voice_identify_limit_t
-ngx_http_voice_gateway_limit(ngx_http_voice_main_conf_t *vmcf)
-{
-    return (voice_identify_limit_t) {
-        voice_rate_limit((uint32_t) vmcf->identify,
-                         NGX_HTTP_VOICE_GATEWAY_IDENTIFY,
-                         (uint32_t) vmcf->identify),
-        voice_rate_limit((uint32_t) vmcf->identify_day,
-                         NGX_HTTP_VOICE_GATEWAY_DAY,
-                         (uint32_t) vmcf->identify_day)
-    };
-}
 
 /* For all with a session; the gateway may be closed in it. */
 typedef void (*ngx_http_voice_gateway_each_pt)(ngx_http_voice_gateway_t *gw,
@@ -194,6 +184,21 @@ void ngx_http_voice_deflate_close(ngx_http_voice_gateway_t *gw);
 /* One message into b, which is reset before. */
 ngx_int_t ngx_http_voice_deflate(ngx_http_voice_gateway_t *gw,
     const char *text, size_t len, voice_buf_t *b);
+
+
+/* ngx_http_voice_identify.c: op 2, op 6 */
+
+void ngx_http_voice_gateway_identify(ngx_http_voice_gateway_t *gw,
+    const voice_gateway_identify_t *id);
+void ngx_http_voice_gateway_resume(ngx_http_voice_gateway_t *gw,
+    const voice_gateway_resume_t *rs);
+
+/* The client has all of its guilds: from now on it may resume. */
+void ngx_http_voice_gateway_complete(ngx_http_voice_gateway_t *gw);
+
+/* How often a user may identify, if vmcf->identify is not 0. */
+voice_identify_limit_t ngx_http_voice_identify_limit(
+    const ngx_http_voice_main_conf_t *vmcf);
 
 
 /* ngx_http_voice_join.c: op 4, op 8. */
