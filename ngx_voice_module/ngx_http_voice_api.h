@@ -154,6 +154,17 @@ void ngx_http_voice_api_state_patch(ngx_http_voice_api_t *api);
 ngx_int_t ngx_http_voice_platform_put(ngx_http_voice_api_t *api,
     const voice_dir_guild_t *guild, uint64_t before);
 
+/* As ngx_http_voice_platform_put(), of the guild as it is here at `before`. */
+typedef ngx_int_t (*ngx_http_voice_platform_change_pt)(
+    ngx_http_voice_api_t *api, uint64_t before, void *data);
+
+/*
+ * Has a guild changed, and again while others come before.  NGX_OK, or the
+ * request is answered.
+ */
+ngx_int_t ngx_http_voice_platform_change(ngx_http_voice_api_t *api,
+    ngx_http_voice_platform_change_pt change, void *data);
+
 void ngx_http_voice_platform_guild_get(ngx_http_voice_api_t *api);
 void ngx_http_voice_platform_guild_put(ngx_http_voice_api_t *api);
 void ngx_http_voice_platform_guild_patch(ngx_http_voice_api_t *api);

@@ -14,10 +14,7 @@
 #include "ngx_http_voice_cluster.h"
 
 
-#define NGX_HTTP_VOICE_REGIONS      64
-
-/* How often a change is tried again that others come before. */
-#define NGX_HTTP_VOICE_REGION_TRIES 8
+#define NGX_HTTP_VOICE_REGIONS  64
 
 
 /* Which one a PATCH asks for; "": none, as before anybody said one. */
@@ -186,12 +183,17 @@ ngx_http_voice_region_read(ngx_http_voice_api_t *api, const char *key,
 /* The guild as it is, but for its region; of all its channels, too. */
 
 static ngx_int_t
-ngx_http_voice_region_put(ngx_http_voice_api_t *api, const char *region,
-    uint64_t before)
+ngx_http_voice_region_put(ngx_http_voice_api_t *api, uint64_t before,
+    void *data)
 {
     size_t                i;
+    const char           *region = data;
     voice_dir_guild_t     guild;
     voice_dir_channel_t  *channel;
+
+    if (ngx_http_voice_api_guild(api) != NGX_OK) {
+        return NGX_ABORT;
+    }
 
     guild = *api->guild;
 
@@ -230,35 +232,13 @@ ngx_http_voice_region_put(ngx_http_voice_api_t *api, const char *region,
 /* NGX_OK, or the request is answered. */
 
 static ngx_int_t
-ngx_http_voice_region_change(ngx_http_voice_api_t *api, const char *region)
+ngx_http_voice_region_change(ngx_http_voice_api_t *api,
+    ngx_http_voice_region_t region)
 {
-    uint64_t    before;
-    ngx_int_t   rc;
-    ngx_uint_t  tries;
+    ngx_int_t  rc;
 
-    rc = NGX_DECLINED;
-
-    for (tries = 0;
-         rc == NGX_DECLINED && tries < NGX_HTTP_VOICE_REGION_TRIES;
-         tries++)
-    {
-        if (tries != 0) {
-            ngx_http_voice_guild_sync(api->log);
-        }
-
-        before = ngx_http_voice_guild_change(api->guild_id);
-
-        if (ngx_http_voice_api_guild(api) != NGX_OK) {
-            return NGX_ABORT;
-        }
-
-        rc = ngx_http_voice_region_put(api, region[0] != '\0' ? region : NULL,
-                                       before);
-    }
-
-    if (rc == NGX_DECLINED) {
-        ngx_http_voice_api_error(api, VOICE_REST_UNAVAILABLE);
-    }
+    rc = ngx_http_voice_platform_change(api, ngx_http_voice_region_put,
+                                        region[0] != '\0' ? region : NULL);
 
     if (rc == NGX_OK) {
         ngx_log_error(NGX_LOG_INFO, api->log, 0,

@@ -140,12 +140,44 @@ ngx_http_voice_platform_put(ngx_http_voice_api_t *api,
 }
 
 
+ngx_int_t
+ngx_http_voice_platform_change(ngx_http_voice_api_t *api,
+    ngx_http_voice_platform_change_pt change, void *data)
+{
+    ngx_int_t   rc;
+    ngx_uint_t  tries;
+
+    for (tries = 0; tries < NGX_HTTP_VOICE_PLATFORM_TRIES; tries++) {
+
+        rc = change(api, ngx_http_voice_guild_change(api->guild_id), data);
+
+        if (rc != NGX_DECLINED) {
+            return rc;
+        }
+
+        ngx_http_voice_guild_sync(api->log);
+    }
+
+    ngx_http_voice_api_error(api, VOICE_REST_UNAVAILABLE);
+
+    return NGX_ABORT;
+}
+
+
+static ngx_int_t
+ngx_http_voice_platform_replace(ngx_http_voice_api_t *api, uint64_t before,
+    void *data)
+{
+    const voice_dir_guild_t  *guild = data;
+
+    return ngx_http_voice_platform_put(api, guild, before);
+}
+
+
 void
 ngx_http_voice_platform_guild_put(ngx_http_voice_api_t *api)
 {
-    uint64_t             before;
-    ngx_int_t            rc;
-    ngx_uint_t           created, tries;
+    ngx_uint_t           created;
     voice_err_t          err;
     voice_dir_error_t    error;
     voice_dir_guild_t   *guild;
@@ -156,30 +188,13 @@ ngx_http_voice_platform_guild_put(ngx_http_voice_api_t *api)
     err = voice_dir_guild_parse((char *) api->text, api->len, api->guild_id,
                                 NULL, &guild, &error);
 
-    if (ngx_http_voice_platform_check(api, err, guild, &error) != NGX_OK) {
-        goto done;
-    }
-
     created = (ngx_http_voice_guild_get(api->guild_id) == NULL);
-    rc = NGX_DECLINED;
 
-    for (tries = 0;
-         rc == NGX_DECLINED && tries < NGX_HTTP_VOICE_PLATFORM_TRIES;
-         tries++)
+    if (ngx_http_voice_platform_check(api, err, guild, &error) == NGX_OK
+        && ngx_http_voice_platform_change(api, ngx_http_voice_platform_replace,
+                                          guild)
+           == NGX_OK)
     {
-        before = ngx_http_voice_guild_change(api->guild_id);
-        rc = ngx_http_voice_platform_put(api, guild, before);
-
-        if (rc == NGX_DECLINED) {
-            ngx_http_voice_guild_sync(api->log);
-        }
-    }
-
-    if (rc == NGX_DECLINED) {
-        ngx_http_voice_api_error(api, VOICE_REST_UNAVAILABLE);
-    }
-
-    if (rc == NGX_OK) {
         ngx_log_error(NGX_LOG_INFO, api->log, 0,
                       "voice guild %uL is %s by the platform: %uD channels, "
                       "%uD members", guild->id,
@@ -188,8 +203,6 @@ ngx_http_voice_platform_guild_put(ngx_http_voice_api_t *api)
         ngx_http_voice_platform_guild(api, created ? NGX_HTTP_CREATED
                                                    : NGX_HTTP_OK);
     }
-
-done:
 
     if (guild != NULL) {
         voice_dir_guild_free(guild);
@@ -221,12 +234,10 @@ ngx_http_voice_platform_moves(ngx_http_voice_api_t *api,
 }
 
 
-/* As ngx_http_voice_platform_put(). */
-
 static ngx_int_t
-ngx_http_voice_platform_patch(ngx_http_voice_api_t *api)
+ngx_http_voice_platform_patch(ngx_http_voice_api_t *api, uint64_t before,
+    void *data)
 {
-    uint64_t                  before;
     ngx_int_t                 rc;
     voice_err_t               err;
     voice_dir_error_t         error;
@@ -239,8 +250,6 @@ ngx_http_voice_platform_patch(ngx_http_voice_api_t *api)
         ngx_http_voice_api_error(api, VOICE_REST_UNKNOWN_GUILD);
         return NGX_ABORT;
     }
-
-    before = ngx_http_voice_guild_change(api->guild_id);
 
     guild = NULL;
     ngx_memzero(&error, sizeof(voice_dir_error_t));
@@ -267,28 +276,10 @@ ngx_http_voice_platform_patch(ngx_http_voice_api_t *api)
 void
 ngx_http_voice_platform_guild_patch(ngx_http_voice_api_t *api)
 {
-    ngx_int_t   rc;
-    ngx_uint_t  tries;
-
-    rc = NGX_DECLINED;
-
-    for (tries = 0;
-         rc == NGX_DECLINED && tries < NGX_HTTP_VOICE_PLATFORM_TRIES;
-         tries++)
+    if (ngx_http_voice_platform_change(api, ngx_http_voice_platform_patch,
+                                       NULL)
+        == NGX_OK)
     {
-        rc = ngx_http_voice_platform_patch(api);
-
-        if (rc == NGX_DECLINED) {
-            ngx_http_voice_guild_sync(api->log);
-        }
-    }
-
-    if (rc == NGX_DECLINED) {
-        ngx_http_voice_api_error(api, VOICE_REST_UNAVAILABLE);
-        return;
-    }
-
-    if (rc == NGX_OK) {
         ngx_log_error(NGX_LOG_INFO, api->log, 0,
                       "voice guild %uL is changed by the platform",
                       api->guild_id);
@@ -297,40 +288,43 @@ ngx_http_voice_platform_guild_patch(ngx_http_voice_api_t *api)
 }
 
 
+static ngx_int_t
+ngx_http_voice_platform_delete(ngx_http_voice_api_t *api, uint64_t before,
+    void *data)
+{
+    ngx_int_t  rc;
+
+    if (ngx_http_voice_guild_get(api->guild_id) == NULL) {
+        ngx_http_voice_api_error(api, VOICE_REST_UNKNOWN_GUILD);
+        return NGX_ABORT;
+    }
+
+    rc = ngx_http_voice_guild_put(api->guild_id, NULL, 0, before, api->log);
+
+    if (rc == NGX_ABORT) {
+        ngx_http_voice_api_error(api, VOICE_REST_UNAVAILABLE);
+    }
+
+    return rc;
+}
+
+
 void
 ngx_http_voice_platform_guild_delete(ngx_http_voice_api_t *api)
 {
-    ngx_int_t   rc;
-    ngx_uint_t  tries;
+    /* another worker may have made it just now */
+    ngx_http_voice_guild_sync(api->log);
 
-    rc = NGX_DECLINED;
-
-    for (tries = 0;
-         rc == NGX_DECLINED && tries < NGX_HTTP_VOICE_PLATFORM_TRIES;
-         tries++)
+    if (ngx_http_voice_platform_change(api, ngx_http_voice_platform_delete,
+                                       NULL)
+        == NGX_OK)
     {
-        ngx_http_voice_guild_sync(api->log);
+        ngx_log_error(NGX_LOG_INFO, api->log, 0,
+                      "voice guild %uL is taken away by the platform",
+                      api->guild_id);
 
-        if (ngx_http_voice_guild_get(api->guild_id) == NULL) {
-            ngx_http_voice_api_error(api, VOICE_REST_UNKNOWN_GUILD);
-            return;
-        }
-
-        rc = ngx_http_voice_guild_put(api->guild_id, NULL, 0,
-                                  ngx_http_voice_guild_change(api->guild_id),
-                                  api->log);
+        ngx_http_voice_api_reply(api, NGX_HTTP_NO_CONTENT);
     }
-
-    if (rc != NGX_OK) {
-        ngx_http_voice_api_error(api, VOICE_REST_UNAVAILABLE);
-        return;
-    }
-
-    ngx_log_error(NGX_LOG_INFO, api->log, 0,
-                  "voice guild %uL is taken away by the platform",
-                  api->guild_id);
-
-    ngx_http_voice_api_reply(api, NGX_HTTP_NO_CONTENT);
 }
 
 
