@@ -7,97 +7,38 @@
 
 import assert from 'node:assert/strict';
 import net from 'node:net';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { once } from 'node:events';
-import { tmpdir } from 'node:os';
 import { join as path } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 
-import { Guest, rest as request } from './lib/gateway.mjs';
+import { CHANNEL, GUILD, Guest, USER, guilds, rest as request }
+    from './lib/gateway.mjs';
 import { Member, newUser } from './lib/member.mjs';
 import { Nginx } from './lib/nginx.mjs';
-import { newKey, signToken, userToken as tokenOf } from './lib/token.mjs';
 import { voicectl } from './lib/voicectl.mjs';
 import { Inbox, until } from './lib/wait.mjs';
 
 
-const GUILD = '1000';
-const LOUNGE = '2000';
-const STUDIO = '2001';
-const SECRET = '2002';
-const STAGE = '2003';
-const TINY = '2004';
-
-const VIEW = 1n << 10n;
-const CONNECT = 1n << 20n;
-const SPEAK = 1n << 21n;
-const MUTE = 1n << 22n;
-const DEAFEN = 1n << 23n;
-const MOVE = 1n << 24n;
-
-const MODERATOR = '9001';
-const MODERATORS = '3000';
-const NOBODY = '9002';
+const { lounge: LOUNGE, studio: STUDIO, secret: SECRET, stage: STAGE }
+    = CHANNEL;
 
 
-const guild = () => ({
-    id: GUILD, name: 'Guild', owner_id: '1',
-    roles: [
-        { id: GUILD, name: '@everyone',
-            permissions: String(VIEW | CONNECT | SPEAK) },
-        { id: MODERATORS, name: 'moderators',
-            permissions: String(MUTE | DEAFEN | MOVE) }
-    ],
-    channels: [
-        { id: LOUNGE, name: 'Lounge', type: 2 },
-        { id: STUDIO, name: 'Studio', type: 2 },
-        { id: SECRET, name: 'Secret', type: 2, permission_overwrites: [
-            { id: GUILD, type: 0, allow: '0', deny: String(CONNECT) },
-            { id: MODERATORS, type: 0, allow: String(CONNECT), deny: '0' }
-        ] },
-        { id: STAGE, name: 'Stage', type: 13 },
-        { id: TINY, name: 'Tiny', type: 2, user_limit: 1 }
-    ],
-    members: [
-        { user: { id: MODERATOR, username: 'moderator' },
-            roles: [MODERATORS] },
-        { user: { id: NOBODY, username: 'nobody' }, roles: [] }
-    ]
-});
-
-
-let dir;
 let nginx;
-let platformKey;
 
 before(async () => {
-    dir = mkdtempSync(path(tmpdir(), 'ngx-voice-admin-'));
-    platformKey = newKey();
-    writeFileSync(path(dir, 'guilds.json'),
-        JSON.stringify({ guilds: [guild()] }));
-    writeFileSync(path(dir, 'platform.key'), `${platformKey}\n`);
-    nginx = await Nginx.start({ workers: 2, allow: [/exited on signal 9/],
-        http: `voice_guilds ${dir}/guilds.json;`
-            + `voice_platform_key ${dir}/platform.key;`,
-        server: 'location /gateway { voice_gateway; }'
-            + ' location /api/ { voice_api; }' });
+    nginx = await Nginx.start({ workers: 2, guilds: guilds(),
+        allow: [/exited on signal 9/] });
 });
-
-after(async () => {
-    await nginx?.stop();
-    rmSync(dir, { recursive: true, force: true });
-});
+after(() => nginx?.stop());
 
 
-const userToken = (user) => tokenOf(nginx.key, { user, guilds: [GUILD] });
-
-const platformToken = () => signToken(platformKey, { scope: 'platform',
-    exp: Math.floor(Date.now() / 1000) + 600 });
+const platformKey = () => ['--key', path(nginx.dir, 'platform.key')];
+const moderator = () => ['--token', nginx.userToken(USER.moderator)];
 
 
 /* A command of moderation; how: as whom. */
 async function act(verb, user, { channel, reason,
-    how = ['--key', path(dir, 'platform.key')] } = {})
+    how = platformKey() } = {})
 {
     return voicectl(verb, '--url', `https://${nginx.endpoint}/api`, '--ca',
         nginx.cert, ...how, '--guild', GUILD, '--user', user,
@@ -111,20 +52,18 @@ async function done(verb, user, options) {
     assert.equal(r.code, 0, r.stderr);
 }
 
-const moderator = () => ['--token', userToken(MODERATOR)];
-
 
 /* REST as a platform, or with another token. */
-const rest = (method, call, { token = platformToken(), body = null,
-    version = 'v1' } = {}) => request(nginx, method,
+const rest = (method, call, { token = nginx.platformToken(),
+    body = null, version = 'v1' } = {}) => request(nginx, method,
     `/api/${version}/${call}`, { token, body });
 
 const stateOf = async (user) => (await rest('GET',
     `guilds/${GUILD}/voice-states/${user}`)).body;
 
 
-const join = (channel, { user = newUser() } = {}) => Guest.join(nginx, GUILD,
-    channel, { user, token: userToken(user) });
+const join = (channel, options) => Guest.join(nginx, GUILD, channel,
+    { user: newUser(), ...options });
 
 
 /* One who talks all the time, and one who listens. */
@@ -364,7 +303,7 @@ describe('moderation is enforced in the relay', () => {
         await inaudible(a, b, 'suppressed');
 
         const patch = (suppress) => rest('PATCH', call, { version: 'v10',
-            token: userToken(MODERATOR),
+            token: nginx.userToken(USER.moderator),
             body: { channel_id: STAGE, suppress } });
 
         assert.equal((await patch(false)).status, 204);
@@ -378,7 +317,8 @@ describe('moderation is enforced in the relay', () => {
 
 describe('voicectl says why it failed', () => {
     const cases = [
-        ['no permission', 'mute', () => ['--token', userToken(NOBODY)],
+        ['no permission', 'mute',
+            () => ['--token', nginx.userToken(USER.member)],
             /Missing Permissions/i],
         ['a bad token', 'mute', () => ['--token', 'x.y.z'],
             /401/],
@@ -388,7 +328,7 @@ describe('voicectl says why it failed', () => {
 
     for (const [name, verb, how, why] of cases) {
         test(name, async () => {
-            const r = await act(verb, NOBODY, { how: how() });
+            const r = await act(verb, USER.member, { how: how() });
 
             assert.equal(r.code, 1, r.stderr);
             assert.match(r.stderr, why);
@@ -412,9 +352,8 @@ describe('voicectl says why it failed', () => {
     });
 
     test('a command line without what it needs', async () => {
-        const r = await voicectl('move', '--url', 'https://x/api', '--key',
-            path(dir, 'platform.key'), '--guild', GUILD, '--user',
-            '5').ended;
+        const r = await voicectl('move', '--url', 'https://x/api',
+            ...platformKey(), '--guild', GUILD, '--user', '5').ended;
 
         assert.equal(r.code, 2);
         assert.match(r.stderr, /--channel/);
@@ -423,8 +362,8 @@ describe('voicectl says why it failed', () => {
     test('states shows who is there', async () => {
         const a = await join(LOUNGE);
         const states = await voicectl('states', '--url',
-            `https://${nginx.endpoint}/api`, '--ca', nginx.cert, '--key',
-            path(dir, 'platform.key'), '--guild', GUILD, '--json').json();
+            `https://${nginx.endpoint}/api`, '--ca', nginx.cert,
+            ...platformKey(), '--guild', GUILD, '--json').json();
 
         assert.equal(states.find((s) => s.user_id === a.user).channel_id,
             LOUNGE);
@@ -454,7 +393,7 @@ async function stream(query) {
     const abort = new AbortController();
     const r = await fetch(`http://127.0.0.1:${nginx.http}/api/v1/events`
         + query, { signal: abort.signal,
-        headers: { Authorization: `Bearer ${platformToken()}` } });
+        headers: { Authorization: `Bearer ${nginx.platformToken()}` } });
     const inbox = new Inbox();
 
     const read = async () => {
@@ -653,7 +592,7 @@ describe('voicectl call --gateway', () => {
 
         await joined(listener);
 
-        const speaker = call(a, { how: ['--token', userToken(a)] },
+        const speaker = call(a, { how: ['--token', nginx.userToken(a)] },
             '--stamp', '--seconds', '1');
         const s = await speaker.json();
 

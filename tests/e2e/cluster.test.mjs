@@ -15,7 +15,7 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 
 import { Fleet, Traveller, converse } from './lib/fleet.mjs';
-import { CHANNEL, GUILD, GW, GatewayClient, PERM, USER, rest }
+import { CHANNEL, GUILD, GW, GatewayClient, PERM, USER, plainGuilds, rest }
     from './lib/gateway.mjs';
 import { Bot } from './lib/library.mjs';
 import { Member, newUser } from './lib/member.mjs';
@@ -23,19 +23,6 @@ import { Nginx } from './lib/nginx.mjs';
 import { voicectl } from './lib/voicectl.mjs';
 import { now, until, within } from './lib/wait.mjs';
 
-
-const FIRST = 70000000000000000n;
-
-/* Guilds that nobody has used yet. */
-const fresh = (n) => Array.from({ length: n }, (_, i) => {
-    const id = String(FIRST + BigInt(i) * 10n);
-
-    return { id, name: `Guild ${i}`, owner_id: USER.owner,
-        roles: [{ id, name: '@everyone',
-            permissions: String(PERM.VIEW | PERM.CONNECT | PERM.SPEAK) }],
-        channels: [{ id: String(BigInt(id) + 1n), name: 'room', type: 2 }],
-        members: [] };
-});
 
 const say = (t, text) => t.diagnostic(text);
 
@@ -46,7 +33,7 @@ const leave = (...members) => Promise.all(members.map((m) => m.leave()));
 
 
 describe('three nodes', () => {
-    const GUILDS = fresh(40);
+    const GUILDS = plainGuilds(40);   /* that nobody has used yet */
     let fleet;
 
     before(async () => {
@@ -402,7 +389,14 @@ describe('three nodes', () => {
                 headers: key ? { 'X-Voice-Peer': `${s}.${mac}` } : {} });
         };
 
-        const { seq } = (await post({ v: 1, from: c.name, boot })).body;
+        /* the node has told of a user, who is gone */
+        await leave(await Traveller.join(fleet, c, GUILD, CHANNEL.lounge));
+
+        const seq = await until('the node to have told', async () => {
+            const { body } = await post({ v: 1, from: c.name, boot });
+
+            return body.seq !== '0' && body.seq;
+        });
         const lie = { v: 1, from: c.name, boot, sync: 3, seq,
             states: [{ g: GUILD, u: one.user, c: CHANNEL.studio, s: 'x',
                 f: 0 }] };
@@ -441,7 +435,7 @@ describe('three nodes', () => {
         assert.equal(old.body.sync, true, 'a repeated sync is passed over');
         assert.equal(old.body.refused, 0);
 
-        /* more states than there is room for: the rest waits, and that is said */
+        /* more states than there is room for: the rest waits, which is said */
 
         const crowd = (part) => Array.from({ length: 1000 }, (_, i) => ({
             g: GUILD, u: String(880000 + part * 1000 + i),

@@ -9,12 +9,13 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 
-import { plainGuild, withCall } from './lib/call.mjs';
+import { withCall } from './lib/call.mjs';
 import { Fleet, Traveller } from './lib/fleet.mjs';
+import { plainGuilds } from './lib/gateway.mjs';
 import { now, until } from './lib/wait.mjs';
 
 
-const GUILDS = Array.from({ length: 20 }, (_, i) => plainGuild(i));
+const GUILDS = plainGuilds(20);
 
 const marks = (fleet) => fleet.nodes.map((n) => n.agent.text.length);
 

@@ -10,15 +10,16 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 
-import { plainGuild, withCall } from './lib/call.mjs';
+import { withCall } from './lib/call.mjs';
 import { Fleet, Traveller } from './lib/fleet.mjs';
+import { plainGuilds } from './lib/gateway.mjs';
 import { Bot } from './lib/library.mjs';
 import { now, until } from './lib/wait.mjs';
 
 
 const TTL = 3;
 
-const GUILDS = Array.from({ length: 8 }, (_, i) => plainGuild(i));
+const GUILDS = plainGuilds(8);
 
 let fleet, a, b, c, d;
 

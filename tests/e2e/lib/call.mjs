@@ -8,24 +8,9 @@
 import assert from 'node:assert/strict';
 
 import { Traveller } from './fleet.mjs';
-import { PERM, USER } from './gateway.mjs';
 import { newUser } from './member.mjs';
 import { voicectl } from './voicectl.mjs';
 import { now, until, within } from './wait.mjs';
-
-
-const FIRST = 70000000000000000n;
-
-/* A guild with one room, the nth of them. */
-export function plainGuild(n) {
-    const id = String(FIRST + BigInt(n) * 10n);
-
-    return { id, name: `Guild ${n}`, owner_id: USER.owner,
-        roles: [{ id, name: '@everyone',
-            permissions: String(PERM.VIEW | PERM.CONNECT | PERM.SPEAK) }],
-        channels: [{ id: String(BigInt(id) + 1n), name: 'room', type: 2 }],
-        members: [] };
-}
 
 
 /* Packets that are missing within a stream, by its sequence numbers. */

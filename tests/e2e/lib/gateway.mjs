@@ -403,3 +403,17 @@ export function guilds() {
             members: [] }
     ];
 }
+
+
+/* More guilds, of one room for everybody. */
+export function plainGuilds(n) {
+    return Array.from({ length: n }, (_, i) => {
+        const id = 70000000000000000n + BigInt(i) * 10n;
+
+        return { id: String(id), name: `Guild ${i}`, owner_id: USER.owner,
+            roles: [{ id: String(id), name: '@everyone',
+                permissions: String(PERM.VIEW | PERM.CONNECT | PERM.SPEAK) }],
+            channels: [{ id: String(id + 1n), name: 'room', type: 2 }],
+            members: [] };
+    });
+}
