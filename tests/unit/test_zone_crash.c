@@ -6,16 +6,11 @@
  */
 
 
+#include "kill.h"
 #include "step.h"
 #include "test_util.h"
+#include "voice_guild.h"
 #include "zone_ops.h"
-
-#include <errno.h>
-#include <signal.h>
-#include <time.h>
-#include <unistd.h>
-#include <sys/prctl.h>
-#include <sys/wait.h>
 
 
 #define CRASH_STEPS_MAX   400000
@@ -23,7 +18,6 @@
 
 #define KILL_WRITERS      3
 #define KILL_MS           3000
-#define KILL_SECONDS      60
 
 
 typedef struct {
@@ -31,9 +25,11 @@ typedef struct {
     voice_zone_t   copy;              /* its state at one instruction */
     uint8_t       *mem;
     uint8_t       *scratch;
+    uint8_t       *last;
     uint8_t       *before;            /* what all operations begin with */
     size_t         size;
     voice_id_t     id[8];             /* see crash_prepare() */
+    char           where[64];
 } crash_t;
 
 typedef struct {
@@ -133,7 +129,7 @@ crash_prepare(crash_t *c)
     voice_session_detach(z, c->id[DETACHED], 1, 100, 1000);
     voice_session_close(z, c->id[CLOSING], 0, VOICE_CLOSE_DISCONNECTED);
 
-    memcpy(c->before, c->mem, c->size);
+    zone_copy(z, c->before, c->mem);
 }
 
 
@@ -336,7 +332,8 @@ crash_compare(const char *name, const voice_session_t *a,
     test_num(name, b->user_id, a->user_id);
     test_num(name, b->channel_id, a->channel_id);
     test_num(name, b->created, a->created);
-    assert_string_equal(b->session_id, a->session_id);
+    test_mem(name, b->session_id, sizeof(b->session_id), a->session_id,
+             sizeof(a->session_id));
 
     if (a->room != 0) {
         test_num(name, b->room, a->room);
@@ -361,23 +358,25 @@ crash_compare(const char *name, const voice_session_t *a,
         test_mem(name, b->secret[key & 1], VOICE_KEY_LEN, a->secret[key & 1],
                  VOICE_KEY_LEN);
         test_num(name, b->mode[key & 1], a->mode[key & 1]);
-        assert_true(b->nonce >= a->nonce);
+        test_num(name, b->nonce >= a->nonce, true);
 
     } else if (key != 0) {
-        assert_true(target && key > a->key);
+        test_num(name, target && key > a->key, true);
         test_mem(name, b->secret[key & 1], VOICE_KEY_LEN, crash_secret[1],
                  VOICE_KEY_LEN);
         test_num(name, b->mode[key & 1], 1);
     }
 
+    if (!target || a->state != VOICE_SESSION_READY
+        || b->state != VOICE_SESSION_LIVE)
+    {
+        test_num(name, b->state, a->state);
+    }
+
     if (target) {
-        assert_true(b->state == a->state || (a->state == VOICE_SESSION_READY
-                                             && b->state
-                                                == VOICE_SESSION_LIVE));
         return;
     }
 
-    test_num(name, b->state, a->state);
     test_num(name, b->flags, a->flags);
     test_num(name, b->key, a->key);
     test_num(name, b->nonce, a->nonce);
@@ -398,16 +397,16 @@ crash_compare(const char *name, const voice_session_t *a,
 /* A session that was ended is there still, or gone, or on its proper way. */
 
 static void
-crash_ended(const crash_case_t *cc, const voice_session_t *a,
+crash_ended(const char *name, bool told, const voice_session_t *a,
     const voice_session_t *b)
 {
     if (b->state == VOICE_SESSION_CLOSING) {
-        test_num(cc->name, b->gen, a->gen);
-        test_num(cc->name, b->attach, a->attach);
+        test_num(name, b->gen, a->gen);
+        test_num(name, b->attach, a->attach);
 
-    } else if (cc->told) {
-        test_num(cc->name, b->gen, a->gen);
-        test_num(cc->name, b->state, a->state);
+    } else if (told) {
+        test_num(name, b->gen, a->gen);
+        test_num(name, b->state, a->state);
     }
 }
 
@@ -416,12 +415,12 @@ static void
 crash_check(crash_t *c, voice_zone_t *z, const crash_case_t *cc)
 {
     int               i;
-    char              text[256], name[64];
+    char              text[256], name[128];
     voice_zone_t      old;
     voice_session_t  *a, *b;
 
     if (voice_zone_verify(z, text, sizeof(text)) != 0) {
-        fail_msg("%s: %s", cc->name, text);
+        fail_msg("%s: %s", c->where, text);
     }
 
     old = c->z;
@@ -432,8 +431,10 @@ crash_check(crash_t *c, voice_zone_t *z, const crash_case_t *cc)
         a = &old.session[voice_id_index(c->id[i])];
         b = &z->session[voice_id_index(c->id[i])];
 
+        snprintf(name, sizeof(name), "%s: session %d", c->where, i);
+
         if (cc->target == i && cc->ends) {
-            crash_ended(cc, a, b);
+            crash_ended(name, cc->told, a, b);
             continue;
         }
 
@@ -441,7 +442,6 @@ crash_check(crash_t *c, voice_zone_t *z, const crash_case_t *cc)
             continue;
         }
 
-        snprintf(name, sizeof(name), "%s: session %d", cc->name, i);
         crash_compare(name, a, b, cc->target == i || cc->target == -2);
     }
 }
@@ -454,7 +454,7 @@ crash_child(crash_t *c, const crash_case_t *cc)
 {
     pid_t  pid;
 
-    memcpy(c->mem, c->before, c->size);
+    zone_copy(&c->z, c->mem, c->before);
 
     pid = step_fork();
 
@@ -477,31 +477,30 @@ crash_each(crash_t *c, const crash_case_t *cc, unsigned *steps)
 {
     pid_t     pid;
     unsigned  stores;
-    uint8_t  *last;
 
-    last = malloc(c->size);
-    assert_non_null(last);
-    memcpy(last, c->before, c->size);
+    zone_copy(&c->z, c->last, c->before);
 
     pid = crash_child(c, cc);
     stores = 0;
 
     for (*steps = 0; *steps < CRASH_STEPS_MAX && step_next(pid); ++*steps) {
 
-        if (memcmp(last, c->mem, c->size) == 0) {
+        if (zone_equal(&c->z, c->last, c->mem)) {
             continue;
         }
 
         stores++;
-        memcpy(last, c->mem, c->size);
-        memcpy(c->scratch, c->mem, c->size);
+        snprintf(c->where, sizeof(c->where), "%s, instruction %u", cc->name,
+                 *steps + 1);
+
+        zone_copy(&c->z, c->last, c->mem);
+        zone_copy(&c->z, c->scratch, c->mem);
 
         voice_zone_repair(&c->copy);
         crash_check(c, &c->copy, cc);
     }
 
     step_kill(pid);
-    free(last);
 
     assert_true(*steps < CRASH_STEPS_MAX);
 
@@ -534,6 +533,9 @@ crash_one(crash_t *c, const crash_case_t *cc)
 
         step_kill(pid);
 
+        snprintf(c->where, sizeof(c->where), "%s, killed after %u of %u",
+                 cc->name, n, steps);
+
         repairs = c->z.header->repairs;
         voice_zone_lock(&c->z);
         repaired += (c->z.header->repairs != repairs);
@@ -565,12 +567,13 @@ test_each_instruction(void **state)
     c.size = voice_zone_size(OPS_SESSIONS);
     c.mem = zone_memory(c.size);
     c.scratch = zone_memory(c.size);
-    c.before = malloc(c.size);
-    assert_non_null(c.before);
+    c.last = zone_memory(c.size);
+    c.before = zone_memory(c.size);
 
     crash_prepare(&c);
+    assert_true(voice_log_next(&c.z) + 16 < ZONE_LOG);
 
-    memcpy(c.scratch, c.mem, c.size);
+    zone_copy(&c.z, c.scratch, c.mem);
     test_err("attach", voice_zone_attach(&c.copy, c.scratch, c.size,
                                          OPS_SESSIONS), VOICE_OK);
     c.copy.worker = 0;
@@ -579,9 +582,10 @@ test_each_instruction(void **state)
         crash_one(&c, &crash_cases[i]);
     }
 
-    free(c.before);
     munmap(c.mem, c.size);
     munmap(c.scratch, c.size);
+    munmap(c.last, c.size);
+    munmap(c.before, c.size);
 }
 
 
@@ -589,7 +593,7 @@ static void
 kill_writer(void *mem, unsigned k, unsigned base)
 {
     int                w;
-    unsigned           op;
+    unsigned           i, op;
     uint64_t           random = 12345 + base;
     static ops_zone_t  o;
 
@@ -610,7 +614,7 @@ kill_writer(void *mem, unsigned k, unsigned base)
                               OPS_WINDOW);
     }
 
-    for ( ;; ) {
+    for (i = 1; /* void */ ; i++) {
         op = zone_random(&random) % OPS_COUNT;
 
         /* two know nothing of the sessions of others, one would be counted */
@@ -622,19 +626,54 @@ kill_writer(void *mem, unsigned k, unsigned base)
         ops_run(&o, op, zone_random(&random), zone_random(&random));
 
         if (o.why[0] != '\0') {
-            fprintf(stderr, "operation %u: %s\n", op, o.why);
+            fprintf(stderr, "process %u, seed %u, step %u, operation %u: "
+                    "%s\n", k, base, i, op, o.why);
             _exit(3);
         }
     }
 }
 
 
+static const char *
+kill_wrong(const voice_route_t *list, size_t n)
+{
+    size_t  i, k;
+
+    for (i = 0; i < n; i++) {
+        for (k = 0; k < i; k++) {
+            if (list[k].session == list[i].session) {
+                return "a session twice";
+            }
+        }
+
+        if (list[i].mode >= VOICE_MODE_COUNT) {
+            return "no mode";
+        }
+
+        if (list[i].key == 0) {
+            return "no key";
+        }
+
+        if (list[i].remote.family != VOICE_ADDR_V4) {
+            return "no address";
+        }
+
+        if (list[i].flags & VOICE_SESSION_DEAF) {
+            return "a deaf session";
+        }
+    }
+
+    return NULL;
+}
+
+
 static void
 kill_reader(void *mem)
 {
-    size_t          i, k, n;
+    size_t          n;
     uint32_t        room, gen;
     uint64_t        version;
+    const char     *why;
     voice_zone_t    z;
     voice_route_t   list[OPS_SESSIONS];
 
@@ -652,19 +691,12 @@ kill_reader(void *mem)
             continue;
         }
 
-        for (i = 0; i < n; i++) {
-            for (k = 0; k < i; k++) {
-                if (list[k].session == list[i].session) {
-                    _exit(3);
-                }
-            }
+        why = kill_wrong(list, n);
 
-            if (list[i].mode >= VOICE_MODE_COUNT || list[i].key == 0
-                || list[i].remote.family != VOICE_ADDR_V4
-                || (list[i].flags & VOICE_SESSION_DEAF))
-            {
-                _exit(4);
-            }
+        if (why != NULL) {
+            fprintf(stderr, "reader, room %u of %zu sessions, version %llu: "
+                    "%s\n", room, n, (unsigned long long) version, why);
+            _exit(3);
         }
     }
 }
@@ -679,14 +711,7 @@ kill_fork(void *mem, int k, unsigned base)
     assert_true(pid >= 0);
 
     if (pid == 0) {
-
-        /* whatever becomes of the test, no process stays behind */
-
-        alarm(KILL_SECONDS);
-
-        if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || getppid() == 1) {
-            _exit(2);
-        }
+        kill_child();
 
         if (k < KILL_WRITERS) {
             kill_writer(mem, (unsigned) k, base);
@@ -724,87 +749,78 @@ kill_clean(voice_zone_t *z, int k, unsigned base)
 }
 
 
-static void
-kill_one(voice_zone_t *z, pid_t *pid, int k, unsigned *base)
-{
-    int   status;
-    char  text[256];
+/* One process, and what it left. */
 
-    kill(pid[k], SIGKILL);
-    assert_int_equal(waitpid(pid[k], &status, 0), pid[k]);
+static void
+kill_one(voice_zone_t *z, const kill_t *kl, pid_t pid, int k, unsigned base)
+{
+    int       status;
+    char      text[256];
+    uint64_t  repairs;
+
+    kill(pid, SIGKILL);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
 
     if (WIFEXITED(status)) {
-        fail_msg("process %d: exit code %d", k, WEXITSTATUS(status));
+        fail_msg("kill %u, process %d, seed %u: exit code %d", kl->kills, k,
+                 base, WEXITSTATUS(status));
     }
+
+    repairs = z->header->repairs;
 
     voice_zone_lock(z);
 
     if (voice_zone_verify(z, text, sizeof(text)) != 0) {
-        fail_msg("%s", text);
+        fail_msg("kill %u, process %d, seed %u, repairs %llu, of this one "
+                 "%llu: %s", kl->kills, k, base, (unsigned long long) repairs,
+                 (unsigned long long) (z->header->repairs - repairs), text);
     }
 
     voice_zone_unlock(z);
 
-    kill_clean(z, k, base[k]);
-
-    base[k] += 100;
-    pid[k] = kill_fork(z->header, k, base[k]);
+    kill_clean(z, k, base);
 }
 
 
 static void
 test_kill(void **state)
 {
-    int              k;
-    void            *mem;
-    pid_t            pid[KILL_WRITERS + 1];
-    unsigned         kills, base[KILL_WRITERS + 1];
-    uint64_t         random, start, now;
-    voice_zone_t     z;
-    struct timespec  ts, pause;
+    int            k;
+    void          *mem;
+    pid_t          pid[KILL_WRITERS + 1];
+    size_t         size;
+    kill_t         kl = { KILL_MS, 0, 0, 77 };
+    unsigned       base[KILL_WRITERS + 1];
+    voice_zone_t   z;
 
     (void) state;
 
-    random = 77;
-    mem = zone_memory(voice_zone_size(OPS_SESSIONS));
-    test_err("format", voice_zone_format(&z, mem,
-                                         voice_zone_size(OPS_SESSIONS),
-                                         OPS_SESSIONS, "node"), VOICE_OK);
+    size = voice_zone_size(OPS_SESSIONS);
+    mem = zone_memory(size);
+    test_err("format", voice_zone_format(&z, mem, size, OPS_SESSIONS, "node"),
+             VOICE_OK);
 
     for (k = 0; k <= KILL_WRITERS; k++) {
         base[k] = 1000 + k * 10;
         pid[k] = kill_fork(mem, k, base[k]);
     }
 
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    start = (uint64_t) ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+    while (kill_next(&kl, z.header->repairs != 0)) {
+        k = (kl.random >> 40) % (KILL_WRITERS + 1);
+        kill_one(&z, &kl, pid[k], k, base[k]);
 
-    for (kills = 0; /* void */ ; kills++) {
-        pause.tv_sec = 0;
-        pause.tv_nsec = 1000000 + zone_random(&random) % 3000000;
-        nanosleep(&pause, NULL);
-
-        clock_gettime(CLOCK_MONOTONIC, &ts);
-        now = (uint64_t) ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-
-        if (now - start > KILL_MS) {
-            break;
-        }
-
-        kill_one(&z, pid, zone_random(&random) % (KILL_WRITERS + 1), base);
+        base[k] += 100;
+        pid[k] = kill_fork(mem, k, base[k]);
     }
 
     for (k = 0; k <= KILL_WRITERS; k++) {
-        step_kill(pid[k]);
+        kill_one(&z, &kl, pid[k], k, base[k]);
     }
 
-    print_message("%u kills, %llu of them inside the lock\n", kills,
+    print_message("%u kills, %llu of them inside the lock\n", kl.kills,
                   (unsigned long long) z.header->repairs);
 
-    assert_true(kills > 20);
-    assert_true(z.header->repairs > 0);
-
-    munmap(mem, voice_zone_size(OPS_SESSIONS));
+    munmap(mem, size);
 }
 
 

@@ -118,6 +118,40 @@ zone_memory(size_t size)
 }
 
 
+/*
+ * Two mappings of one zone; what steps through an operation tells no more
+ * than so many events, and the log beyond them stays untouched.
+ */
+
+#define ZONE_LOG   64
+
+static inline size_t
+zone_tables(const voice_zone_t *z)
+{
+    return (size_t) ((uint8_t *) z->session - (uint8_t *) z->header);
+}
+
+
+static inline void
+zone_copy(const voice_zone_t *z, uint8_t *dst, const uint8_t *src)
+{
+    size_t  tables = zone_tables(z);
+
+    memcpy(dst, src, offsetof(voice_zone_header_t, log[ZONE_LOG]));
+    memcpy(dst + tables, src + tables, z->header->size - tables);
+}
+
+
+static inline bool
+zone_equal(const voice_zone_t *z, const uint8_t *a, const uint8_t *b)
+{
+    size_t  tables = zone_tables(z);
+
+    return memcmp(a, b, offsetof(voice_zone_header_t, log[ZONE_LOG])) == 0
+           && memcmp(a + tables, b + tables, z->header->size - tables) == 0;
+}
+
+
 /* xorshift: repeatable, and good enough to choose operations */
 static inline uint32_t
 zone_random(uint64_t *state)
