@@ -1,8 +1,8 @@
 /*
  * Copyright (C) ngx-voice contributors
  *
- * Debian's etcd, one member or several, each in a folder of its own; and its
- * JSON gateway.
+ * etcd, one member or several, each in a folder of its own; and its JSON
+ * gateway.
  */
 
 import http from 'node:http';
@@ -17,6 +17,9 @@ import { createInterface } from 'node:readline';
 import { freePort } from './net.mjs';
 import { until, within } from './wait.mjs';
 
+
+/* Debian's, or the one that shall be tested with */
+const command = process.env.ETCD || 'etcd';
 
 const b64 = (text) => Buffer.from(text).toString('base64');
 const unb64 = (text) => Buffer.from(text ?? '', 'base64').toString();
@@ -71,9 +74,9 @@ export class Etcd {
             this.tls.key, '--trusted-ca-file', this.tls.ca,
             '--client-cert-auth'] : [];
 
-        this.child = spawnChild('etcd', ['--data-dir', join(this.dir, 'data'),
-            '--listen-client-urls', this.url, '--advertise-client-urls',
-            this.url, '--listen-peer-urls', peer,
+        this.child = spawnChild(command, ['--data-dir',
+            join(this.dir, 'data'), '--listen-client-urls', this.url,
+            '--advertise-client-urls', this.url, '--listen-peer-urls', peer,
             '--initial-advertise-peer-urls', peer, '--name', this.name,
             '--initial-cluster',
             members.map((e) => `${e.name}=${e.peer}`).join(),
