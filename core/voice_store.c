@@ -134,8 +134,8 @@ store_chunk_free(voice_store_t *st, uint32_t head)
 }
 
 
-uint64_t
-voice_store_hash(const void *data, size_t len)
+static uint64_t
+store_hash(const void *data, size_t len)
 {
     uint8_t   hash[crypto_shorthash_BYTES];
     uint64_t  n;
@@ -146,6 +146,13 @@ voice_store_hash(const void *data, size_t len)
     memcpy(&n, hash, sizeof(n));
 
     return n;
+}
+
+
+uint64_t
+voice_store_digest_text(const char *text, size_t len)
+{
+    return (text != NULL) ? store_hash(text, len) : 0;
 }
 
 
@@ -163,7 +170,7 @@ store_part(voice_store_guild_t *g)
     version.revision = v->revision;
     version.digest = v->digest;
 
-    return v->change != 0 ? voice_store_hash(&version, sizeof(version)) : 0;
+    return v->change != 0 ? store_hash(&version, sizeof(version)) : 0;
 }
 
 
@@ -347,7 +354,7 @@ store_add(voice_store_t *st, uint64_t guild_id)
 
 voice_err_t
 voice_store_put_locked(voice_store_t *st, uint64_t guild_id, const char *text,
-    size_t len, uint64_t revision, uint64_t *change)
+    size_t len, uint64_t digest, uint64_t revision, uint64_t *change)
 {
     uint32_t               head;
     voice_store_guild_t   *g;
@@ -378,7 +385,7 @@ voice_store_put_locked(voice_store_t *st, uint64_t guild_id, const char *text,
 
     v->change = atomic_load(&h->change) + 1;
     v->revision = (revision != 0) ? revision : old->revision + 1;
-    v->digest = (text != NULL) ? voice_store_hash(text, len) : 0;
+    v->digest = digest;
     v->head = head;
     v->len = (uint32_t) len;
     v->state = (text != NULL) ? VOICE_STORE_TEXT : VOICE_STORE_DELETED;
@@ -411,6 +418,7 @@ voice_err_t
 voice_store_put(voice_store_t *st, uint64_t guild_id, const char *text,
     size_t len, uint64_t expected, uint64_t *change)
 {
+    uint64_t              digest;
     voice_err_t           err;
     voice_store_guild_t  *g;
 
@@ -418,13 +426,16 @@ voice_store_put(voice_store_t *st, uint64_t guild_id, const char *text,
         return VOICE_E_RANGE;
     }
 
+    digest = voice_store_digest_text(text, len);
+
     voice_store_lock(st);
 
     g = voice_store_find(st, guild_id);
     err = VOICE_E_STALE;
 
     if (expected == (g != NULL ? voice_store_value(g)->change : 0)) {
-        err = voice_store_put_locked(st, guild_id, text, len, 0, change);
+        err = voice_store_put_locked(st, guild_id, text, len, digest, 0,
+                                     change);
     }
 
     voice_store_unlock(st);

@@ -1,7 +1,8 @@
 /*
  * Copyright (C) ngx-voice contributors
  *
- * What the store's files share; all but _hash() and _valid() under the lock.
+ * What the store's files share; all but _valid() and _digest_text() under the
+ * lock.
  */
 
 
@@ -22,14 +23,18 @@ voice_store_value_t *voice_store_value(voice_store_guild_t *g);
 voice_store_guild_t *voice_store_find(voice_store_t *st, uint64_t guild_id);
 
 /*
- * revision: of another node's change; 0: of our own, the one after the
- * guild's.
+ * digest: of the text; revision: of another node's change; 0: of our own, the
+ * one after the guild's.
  */
 voice_err_t voice_store_put_locked(voice_store_t *st, uint64_t guild_id,
-    const char *text, size_t len, uint64_t revision, uint64_t *change);
+    const char *text, size_t len, uint64_t digest, uint64_t revision,
+    uint64_t *change);
 
-/* Not against anybody: nodes compare what they have. */
-uint64_t voice_store_hash(const void *data, size_t len);
+/*
+ * Not against anybody: nodes compare what they have.  Takes as long as the
+ * copy of the text, and so is made before the lock is taken.
+ */
+uint64_t voice_store_digest_text(const char *text, size_t len);
 
 bool voice_store_valid(uint64_t guild_id, const char *text, size_t len);
 

@@ -32,7 +32,7 @@ voice_store_merge(voice_store_t *st, uint64_t guild_id, const char *text,
         return VOICE_E_RANGE;
     }
 
-    digest = (text != NULL) ? voice_store_hash(text, len) : 0;
+    digest = voice_store_digest_text(text, len);
     err = VOICE_E_STALE;
 
     voice_store_lock(st);
@@ -40,7 +40,8 @@ voice_store_merge(voice_store_t *st, uint64_t guild_id, const char *text,
     g = voice_store_find(st, guild_id);
 
     if (g == NULL || store_newer(g, revision, digest)) {
-        err = voice_store_put_locked(st, guild_id, text, len, revision, change);
+        err = voice_store_put_locked(st, guild_id, text, len, digest, revision,
+                                     change);
     }
 
     voice_store_unlock(st);
