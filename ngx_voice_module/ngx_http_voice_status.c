@@ -76,6 +76,8 @@ static const ngx_http_voice_help_t  ngx_http_voice_helps[] = {
     { "gateway_events", "Events sent to gateway clients." },
     { "gateway_refused", "Gateway websockets refused or ended, by reason." },
     { "api_requests", "Requests of REST, by status." },
+    { "peer_refused", "States and messages of other nodes refused." },
+    { "peer_syncs", "Nodes that had to tell all of their states anew." },
     { "zone_repairs", "Repairs after a process died inside the lock." }
 };
 
