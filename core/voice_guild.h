@@ -57,6 +57,9 @@
 
 #define VOICE_STATE_FLAGS           (VOICE_STATE_ENFORCED | VOICE_STATE_SELF)
 
+/* Of two nodes that say a user is theirs, see voice_peer.h. */
+#define VOICE_STATE_CLAIM_MAX       INT32_MAX
+
 
 /*
  * Copies up to max events from number *next on and moves it on; a single

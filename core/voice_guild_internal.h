@@ -42,6 +42,7 @@ struct voice_state_s {
                                             was told of; 0: of none */
     uint32_t           flags;
     uint32_t           peer;             /* owned by that node; 0: by us */
+    uint32_t           claim;
     uint32_t           mark;             /* of the owner's sync */
     uint32_t           used;
 
@@ -121,6 +122,9 @@ void voice_state_redo(voice_zone_t *z);
 /* Into lists and indexes, of a record that is in none; and the free list. */
 void voice_state_link(voice_zone_t *z, voice_state_t *st);
 void voice_state_free_push(voice_zone_t *z, voice_state_t *st);
+
+/* The claim of a user who comes by another gateway session than before. */
+uint32_t voice_state_claim(const voice_state_t *old);
 
 /* A user leaves voice, as voice_state_leave(). */
 void voice_state_end(voice_zone_t *z, const voice_state_t *st);

@@ -3,15 +3,10 @@
  */
 
 
-#include "voice_guild_internal.h"
-#include "voice_peer.h"
+#include "voice_peer_internal.h"
 
 #include <sodium.h>
 
-
-/* Records that are looked at, or ended, under one hold of the lock. */
-#define VOICE_PEER_STEP     1024
-#define VOICE_PEER_ENDS     64
 
 /* What moderators decide about. */
 #define VOICE_PEER_ORDERED                                                    \
@@ -20,7 +15,7 @@
 #define VOICE_PEER_FLAGS    (VOICE_STATE_FLAGS | VOICE_STATE_BROUGHT)
 
 
-static voice_peer_record_t *
+voice_peer_record_t *
 voice_peer_get(const voice_zone_t *z, uint32_t peer)
 {
     return (peer != 0 && peer <= z->header->peers_end
@@ -29,31 +24,23 @@ voice_peer_get(const voice_zone_t *z, uint32_t peer)
 }
 
 
+/* 0: none. */
+
 static uint32_t
-voice_peer_find_locked(const voice_zone_t *z, const char *name)
+voice_peer_find(const voice_zone_t *z, const char *name, const char *boot)
 {
-    uint32_t  i;
+    uint32_t                    i;
+    const voice_peer_record_t  *p;
 
     for (i = 1; i <= z->header->peers_end; i++) {
-        if (strcmp(z->header->peer[i - 1].name, name) == 0) {
+        p = &z->header->peer[i - 1];
+
+        if (strcmp(p->name, name) == 0 && strcmp(p->boot, boot) == 0) {
             return i;
         }
     }
 
     return 0;
-}
-
-
-uint32_t
-voice_peer_find(voice_zone_t *z, const char *name)
-{
-    uint32_t  peer;
-
-    voice_zone_lock(z);
-    peer = (name[0] != '\0') ? voice_peer_find_locked(z, name) : 0;
-    voice_zone_unlock(z);
-
-    return peer;
 }
 
 
@@ -87,13 +74,14 @@ voice_peer_left(const voice_zone_t *z)
 /* The first letter of its name makes a record one. */
 
 static void
-voice_peer_fill(voice_peer_record_t *p, const char *name)
+voice_peer_fill(voice_peer_record_t *p, const char *name, const char *boot)
 {
     p->name[0] = '\0';
     voice_session_order();
 
     memset(p, 0, sizeof(voice_peer_record_t));
     memcpy(p->name + 1, name + 1, strlen(name));
+    memcpy(p->boot, boot, strlen(boot) + 1);
 
     voice_session_order();
     p->name[0] = name[0];
@@ -103,7 +91,7 @@ voice_peer_fill(voice_peer_record_t *p, const char *name)
 /* 0: there is no room. */
 
 static uint32_t
-voice_peer_make(voice_zone_t *z, const char *name)
+voice_peer_make(voice_zone_t *z, const char *name, const char *boot)
 {
     uint32_t              peer;
     voice_zone_header_t  *h = z->header;
@@ -124,7 +112,7 @@ voice_peer_make(voice_zone_t *z, const char *name)
         return 0;
     }
 
-    voice_peer_fill(&h->peer[peer - 1], name);
+    voice_peer_fill(&h->peer[peer - 1], name, boot);
 
     if (peer > h->peers_end) {
         voice_session_order();
@@ -132,22 +120,6 @@ voice_peer_make(voice_zone_t *z, const char *name)
     }
 
     return peer;
-}
-
-
-static void
-voice_peer_boot(voice_peer_record_t *p, const char *boot)
-{
-    if (strcmp(p->boot, boot) == 0) {
-        return;
-    }
-
-    /* its log begins anew */
-
-    p->seq = 0;
-    p->target = 0;
-    voice_session_order();
-    memcpy(p->boot, boot, strlen(boot) + 1);
 }
 
 
@@ -166,15 +138,14 @@ voice_peer_meet(voice_zone_t *z, const char *name, const char *boot,
 
     voice_zone_lock(z);
 
-    number = voice_peer_find_locked(z, name);
+    number = voice_peer_find(z, name, boot);
 
     if (number == 0) {
-        number = voice_peer_make(z, name);
+        number = voice_peer_make(z, name, boot);
     }
 
     if (number != 0) {
         p = &z->header->peer[number - 1];
-        voice_peer_boot(p, boot);
         p->seen = now;
 
         *peer = number;
@@ -229,23 +200,49 @@ voice_peer_valid(const voice_state_info_t *info)
 {
     return info->guild_id != 0 && info->user_id != 0
            && (info->flags & ~VOICE_PEER_FLAGS) == 0
+           && info->claim <= VOICE_STATE_CLAIM_MAX
            && memchr(info->session_id, '\0', sizeof(info->session_id)) != NULL
            && (info->channel_id == 0 || info->session_id[0] != '\0');
 }
 
 
 static bool
-voice_peer_may(const voice_zone_t *z, uint32_t peer, const voice_state_t *st)
+voice_peer_is_gone(const voice_zone_t *z, uint32_t peer)
 {
+    const voice_peer_record_t  *p;
+
+    p = voice_peer_get(z, peer);
+
+    return p != NULL && p->gone != 0;
+}
+
+
+/*
+ * Whether a user has come by that node after it came by the state's owner.
+ * Of two at once all nodes take the same one for the later.
+ */
+
+static bool
+voice_peer_later(const voice_zone_t *z, const voice_peer_record_t *p,
+    const voice_state_t *st, const voice_state_info_t *info)
+{
+    char                        boot[2 * sizeof(z->header->boot_id) + 1];
     const voice_peer_record_t  *owner;
 
-    if (st == NULL || st->channel_id == 0 || st->peer == peer) {
-        return true;
+    if (info->claim != st->claim || info->claim == 0) {
+        return info->claim > st->claim;
     }
 
     owner = voice_peer_get(z, st->peer);
 
-    return owner != NULL && owner->gone != 0;
+    if (owner != NULL) {
+        return strcmp(p->boot, owner->boot) > 0;
+    }
+
+    (void) sodium_bin2hex(boot, sizeof(boot), z->header->boot_id,
+                          sizeof(z->header->boot_id));
+
+    return strcmp(p->boot, boot) > 0;
 }
 
 
@@ -267,14 +264,13 @@ voice_peer_same(const voice_state_t *st, uint32_t peer,
     }
 
     return st->peer == peer && st->flags == info->flags
+           && st->claim == info->claim
            && st->request_to_speak == info->request_to_speak
            && strcmp(st->session_id, info->session_id) == 0;
 }
 
 
-/* STATE, before it MEMBER where mute or deaf changes. */
-
-static void
+void
 voice_peer_commit(voice_zone_t *z, const voice_state_t *old,
     const voice_state_info_t *info, voice_id_t owner)
 {
@@ -299,10 +295,109 @@ voice_peer_commit(voice_zone_t *z, const voice_state_t *old,
 }
 
 
+/*
+ * The flags of a user who is in no channel, from a node that does not have
+ * the user, who is in one by now.  Where it came by a gateway that did not
+ * know of the flags it gets them late.
+ */
+
+static voice_err_t
+voice_peer_reminded(voice_zone_t *z, voice_state_t *st,
+    const voice_state_info_t *info)
+{
+    voice_state_info_t  to;
+
+    if (info->claim < st->claim || voice_peer_is_gone(z, st->peer)) {
+        return VOICE_OK;
+    }
+
+    if (info->flags == 0) {
+        return VOICE_E_AUTH;
+    }
+
+    if (st->peer != 0) {
+        return VOICE_OK;
+    }
+
+    memset(&to, 0, sizeof(to));
+
+    to.guild_id = st->guild_id;
+    to.user_id = st->user_id;
+    to.channel_id = st->channel_id;
+    to.request_to_speak = st->request_to_speak;
+    to.flags = st->flags | info->flags;
+    memcpy(to.session_id, st->session_id, sizeof(to.session_id));
+
+    st->claim = info->claim;
+    to.claim = voice_state_claim(st);
+
+    voice_peer_commit(z, st, &to, st->gateway);
+
+    return VOICE_OK;
+}
+
+
+/* Not in voice. */
+
+static voice_err_t
+voice_peer_absent(voice_zone_t *z, uint32_t peer, voice_state_t *st,
+    voice_state_info_t *info)
+{
+    info->flags &= VOICE_STATE_STICKY;
+    info->request_to_speak = 0;
+
+    if (st == NULL || st->peer == peer) {
+        return VOICE_AGAIN;
+    }
+
+    if (st->channel_id != 0) {
+        return voice_peer_reminded(z, st, info);
+    }
+
+    /* what was left behind by the user's later one stands */
+
+    if (info->claim < st->claim) {
+        return VOICE_OK;
+    }
+
+    if (info->claim == st->claim) {
+        info->flags |= st->flags;
+    }
+
+    return VOICE_AGAIN;
+}
+
+
+static voice_err_t
+voice_peer_present(voice_zone_t *z, uint32_t peer, voice_state_t *st,
+    voice_state_info_t *info)
+{
+    if (st == NULL || st->peer == peer) {
+        return VOICE_AGAIN;
+    }
+
+    if (st->channel_id == 0) {
+
+        /* its node will be told as well, see above */
+
+        if (info->claim <= st->claim) {
+            info->flags |= st->flags;
+        }
+
+        return VOICE_AGAIN;
+    }
+
+    return (voice_peer_is_gone(z, st->peer)
+            || voice_peer_later(z, voice_peer_get(z, peer), st, info))
+           ? VOICE_AGAIN : VOICE_E_AUTH;
+}
+
+
 static voice_err_t
 voice_peer_state_locked(voice_zone_t *z, uint32_t peer,
     voice_state_info_t *info)
 {
+    voice_err_t                 err;
     voice_state_t              *st;
     const voice_peer_record_t  *p;
 
@@ -312,24 +407,13 @@ voice_peer_state_locked(voice_zone_t *z, uint32_t peer,
         return VOICE_E_RANGE;
     }
 
+    info->peer = peer;
     st = voice_state_find(z, info->guild_id, info->user_id);
 
-    if (!voice_peer_may(z, peer, st)) {
-        return VOICE_E_AUTH;
-    }
-
-    info->peer = peer;
-
-    if (info->channel_id == 0) {
-
-        /* whose it is by now it can't end */
-
-        if (st != NULL && st->channel_id != 0 && st->peer != peer) {
-            return VOICE_OK;
-        }
-
-        info->flags &= VOICE_STATE_STICKY;
-        info->request_to_speak = 0;
+    err = (info->channel_id == 0) ? voice_peer_absent(z, peer, st, info)
+                                  : voice_peer_present(z, peer, st, info);
+    if (err != VOICE_AGAIN) {
+        return err;
     }
 
     if (!voice_peer_same(st, peer, info)) {
@@ -392,6 +476,7 @@ voice_peer_order_locked(voice_zone_t *z, const voice_state_info_t *info)
 
     to = *info;
     to.peer = 0;
+    to.claim = st->claim;
     to.flags = (st->flags & ~VOICE_PEER_ORDERED)
                | (info->flags & VOICE_PEER_ORDERED);
 
@@ -431,149 +516,6 @@ voice_peer_order(voice_zone_t *z, const voice_state_info_t *info)
 }
 
 
-/* How far one hold of the lock may look from record i on. */
-
-static uint32_t
-voice_peer_step(const voice_zone_t *z, uint32_t i)
-{
-    uint32_t  end;
-
-    end = atomic_load(&z->header->state_end);
-
-    return (end > i && end - i > VOICE_PEER_STEP) ? i + VOICE_PEER_STEP : end;
-}
-
-
-/* Ends states of a peer; of all marks, or all but the present one. */
-
-static unsigned
-voice_peer_end(voice_zone_t *z, uint32_t peer, bool all)
-{
-    bool                        more;
-    unsigned                    n, total;
-    uint32_t                    i, end;
-    voice_state_t              *st;
-    voice_state_info_t          info;
-    const voice_peer_record_t  *p;
-
-    total = 0;
-    i = 0;
-
-    do {
-        voice_zone_lock(z);
-
-        p = voice_peer_get(z, peer);
-        end = (p != NULL) ? voice_peer_step(z, i) : i;
-
-        for (n = 0; n < VOICE_PEER_ENDS && i < end; i++) {
-            st = &z->state[i];
-
-            if (!st->used || st->channel_id == 0 || st->peer != peer
-                || (!all && st->mark == p->mark))
-            {
-                continue;
-            }
-
-            memset(&info, 0, sizeof(info));
-            info.guild_id = st->guild_id;
-            info.user_id = st->user_id;
-            info.flags = st->flags & VOICE_STATE_STICKY;
-            info.peer = peer;
-            memcpy(info.session_id, st->session_id, sizeof(info.session_id));
-
-            voice_peer_commit(z, st, &info, 0);
-            n++;
-        }
-
-        more = (p != NULL && i < atomic_load(&z->header->state_end));
-
-        voice_zone_unlock(z);
-
-        total += n;
-
-    } while (more);
-
-    return total;
-}
-
-
-void
-voice_peer_sync_begin(voice_zone_t *z, uint32_t peer, uint64_t seq)
-{
-    voice_peer_record_t  *p;
-
-    voice_zone_lock(z);
-
-    p = voice_peer_get(z, peer);
-
-    /* its log only grows: one of before was repeated by somebody */
-
-    if (p != NULL && seq >= p->seq) {
-        p->mark++;
-        p->target = seq;
-    }
-
-    voice_zone_unlock(z);
-}
-
-
-unsigned
-voice_peer_sync_done(voice_zone_t *z, uint32_t peer)
-{
-    unsigned              n;
-    voice_peer_record_t  *p;
-
-    n = voice_peer_end(z, peer, false);
-
-    voice_zone_lock(z);
-
-    p = voice_peer_get(z, peer);
-
-    if (p != NULL && p->target != 0) {
-        p->seq = p->target;
-        p->target = 0;
-    }
-
-    voice_zone_unlock(z);
-
-    return n;
-}
-
-
-unsigned
-voice_peer_alive(voice_zone_t *z, uint32_t peer, bool alive, uint64_t now)
-{
-    bool                  over;
-    voice_peer_record_t  *p;
-
-    over = false;
-
-    voice_zone_lock(z);
-
-    p = voice_peer_get(z, peer);
-
-    if (p != NULL) {
-        if (alive) {
-            p->gone = 0;
-
-        } else if (p->gone == 0) {
-            p->gone = (now != 0) ? now : 1;
-
-        } else if (now > p->gone + VOICE_PEER_KEEP) {
-
-            /* a look at all states, so not at each call from now on */
-
-            over = true;
-            p->gone = now;
-        }
-    }
-
-    voice_zone_unlock(z);
-
-    return over ? voice_peer_end(z, peer, true) : 0;
-}
-
-
 voice_err_t
 voice_peer_next(voice_zone_t *z, uint32_t *slot, uint32_t *peer,
     voice_peer_record_t *record)
@@ -598,118 +540,4 @@ voice_peer_next(voice_zone_t *z, uint32_t *slot, uint32_t *peer,
     voice_zone_unlock(z);
 
     return err;
-}
-
-
-typedef struct {
-    uint64_t   guild_id;
-    uint64_t   user_id;
-    uint64_t   channel_id;
-    uint64_t   request_to_speak;
-    uint64_t   flags;
-    char       session_id[(VOICE_SESSION_ID_MAX + 8) & ~7u];
-} voice_peer_digest_t;
-
-
-static uint64_t
-voice_peer_digest_one(const voice_state_t *st)
-{
-    uint8_t              hash[crypto_shorthash_BYTES];
-    uint64_t             n;
-    voice_peer_digest_t  d;
-
-    static const uint8_t  key[crypto_shorthash_KEYBYTES];
-
-    memset(&d, 0, sizeof(d));
-
-    d.guild_id = st->guild_id;
-    d.user_id = st->user_id;
-    d.channel_id = st->channel_id;
-    d.request_to_speak = st->request_to_speak;
-    d.flags = st->flags;
-    memcpy(d.session_id, st->session_id, strlen(st->session_id));
-
-    crypto_shorthash(hash, (const uint8_t *) &d, sizeof(d), key);
-    memcpy(&n, hash, sizeof(n));
-
-    return n;
-}
-
-
-void
-voice_peer_digest(voice_zone_t *z, uint32_t peer, uint64_t *digest,
-    uint32_t *n)
-{
-    bool                  more;
-    uint32_t              i, end;
-    const voice_state_t  *st;
-
-    *digest = 0;
-    *n = 0;
-    i = 0;
-
-    do {
-        voice_zone_lock(z);
-
-        end = voice_peer_step(z, i);
-
-        for ( /* void */ ; i < end; i++) {
-            st = &z->state[i];
-
-            if (st->used && st->channel_id != 0 && st->peer == peer) {
-                *digest += voice_peer_digest_one(st);
-                (*n)++;
-            }
-        }
-
-        more = (i < atomic_load(&z->header->state_end));
-
-        voice_zone_unlock(z);
-
-    } while (more);
-}
-
-
-void
-voice_peer_own(voice_zone_t *z, uint32_t *slot, voice_state_info_t *list,
-    size_t max, size_t *n)
-{
-    bool                  more;
-    uint32_t              i, end;
-    const voice_state_t  *st;
-
-    *n = 0;
-    i = *slot;
-
-    do {
-        voice_zone_lock(z);
-
-        end = voice_peer_step(z, i);
-
-        for ( /* void */ ; i < end && *n < max; i++) {
-            st = &z->state[i];
-
-            if (!st->used || st->channel_id == 0 || st->peer != 0) {
-                continue;
-            }
-
-            memset(&list[*n], 0, sizeof(voice_state_info_t));
-
-            list[*n].guild_id = st->guild_id;
-            list[*n].user_id = st->user_id;
-            list[*n].channel_id = st->channel_id;
-            list[*n].request_to_speak = st->request_to_speak;
-            list[*n].flags = st->flags;
-            memcpy(list[*n].session_id, st->session_id,
-                   sizeof(list[*n].session_id));
-            (*n)++;
-        }
-
-        more = (i < atomic_load(&z->header->state_end) && *n < max);
-
-        voice_zone_unlock(z);
-
-    } while (more);
-
-    *slot = i;
 }

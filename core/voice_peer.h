@@ -7,7 +7,15 @@
  * knows whom to admit and whom to silence.
  *
  * A node is believed what it says of its own users, and nothing else: a state
- * in a channel stays its owner's until that node takes it back or is gone.
+ * in a channel is its owner's until that node takes it back or is gone, or
+ * until the user has come by another node.  That one then says so with a
+ * higher claim than the last one that it knew of, and needs no consent: the
+ * former may be dead.
+ *
+ * Flags that are kept of users who are in no channel (VOICE_STATE_STICKY) are
+ * told by the node that had the user last; when it is gone, by everybody.
+ * They end with the next claim.  A node that was cut off while a user came,
+ * lost its flags and left brings them back.
  *
  * What a moderator does to another node's user holds here at once; the event
  * has that node as its order, and the pusher sends it there.  If the order is
@@ -29,8 +37,9 @@
 
 
 /*
- * The record of a node, which is made if there is none.  Another boot id than
- * before: *seq is 0, and its states stay until a sync.
+ * The record of a node, which is made if there is none; then *seq is 0.  One
+ * that was started anew is another node: the former one is gone, and what is
+ * said of VOICE_PEER_KEEP holds for its states.
  *
  * VOICE_E_LENGTH  a name of none or more than VOICE_PEER_NAME_MAX characters,
  *                 or a boot id that is too long
@@ -38,9 +47,6 @@
  */
 voice_err_t voice_peer_meet(voice_zone_t *z, const char *name,
     const char *boot, uint64_t now, uint32_t *peer, uint64_t *seq);
-
-/* Its number, or 0. */
-uint32_t voice_peer_find(voice_zone_t *z, const char *name);
 
 /* What it is called; "" for 0 or none. */
 void voice_peer_name(voice_zone_t *z, uint32_t peer,
@@ -54,7 +60,8 @@ void voice_peer_advance(voice_zone_t *z, uint32_t peer, uint64_t seq);
  * what a change of an own state does; nothing if all is so already.
  *
  * VOICE_E_RANGE   an id is 0, the session id is empty, or unknown flags
- * VOICE_E_AUTH    the user is in voice by another node that is there
+ * VOICE_E_AUTH    the user is in voice by another node that is there, and
+ *                 has not come by this one later
  * VOICE_E_NOMEM   no slot left
  */
 voice_err_t voice_peer_state(voice_zone_t *z, uint32_t peer,
@@ -88,11 +95,14 @@ unsigned voice_peer_alive(voice_zone_t *z, uint32_t peer, bool alive,
 voice_err_t voice_peer_next(voice_zone_t *z, uint32_t *slot, uint32_t *peer,
     voice_peer_record_t *record);
 
-/* What tells two sets of states in voice apart; peer 0: our own. */
+/*
+ * What tells two sets of states apart: those of a peer, 0: our own, and the
+ * flags of all users who are in no channel.
+ */
 void voice_peer_digest(voice_zone_t *z, uint32_t peer, uint64_t *digest,
     uint32_t *n);
 
-/* Our own states in voice, from record *slot on, which moves. */
+/* Our own states and such flags, from record *slot on, which moves. */
 void voice_peer_own(voice_zone_t *z, uint32_t *slot, voice_state_info_t *list,
     size_t max, size_t *n);
 

@@ -101,7 +101,11 @@ static const voice_field_t  voice_peer_state_fields[] = {
 
     { "r", VOICE_FIELD_DECIMAL_ID, false,
       offsetof(voice_state_info_t, request_to_speak), 0, 0,
-      "r: a time as a string is expected" }
+      "r: a time as a string is expected" },
+
+    { "n", VOICE_FIELD_U32, false,
+      offsetof(voice_state_info_t, claim), 0, VOICE_STATE_CLAIM_MAX,
+      "n: a claim is expected" }
 };
 
 
@@ -185,6 +189,10 @@ voice_peer_put_state(voice_buf_t *b, const voice_state_info_t *info,
     if (info->session_id[0] != '\0') {
         voice_buf_puts(b, ",\"s\":");
         voice_buf_string(b, info->session_id);
+    }
+
+    if (info->claim != 0) {
+        voice_buf_printf(b, ",\"n\":%u", info->claim);
     }
 
     voice_buf_printf(b, ",\"f\":%u}", info->flags);

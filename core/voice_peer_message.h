@@ -5,7 +5,8 @@
  *
  *   {"v":1,"from":"ams1","boot":"0f..","prev":"17","seq":"19",
  *    "sync":3,"digest":"..","count":2,
- *    "states":[{"g":"1000","u":"501","c":"2000","s":"..","f":8,"r":"1.."}],
+ *    "states":[{"g":"1000","u":"501","c":"2000","s":"..","f":8,"r":"1..",
+ *               "n":1}],
  *    "orders":[{"g":"1000","u":"502"}]}
  *
  *   {"v":1,"seq":"19","sync":false,"refused":0}
@@ -18,8 +19,9 @@
  *   {"v":1,"from":"ams1","boot":"0f..","states":[],
  *    "guild":{"g":"1000","r":"5","text":{"id":"1000","name":"..",..}}}
  *
- * g, u, c, s, f, r: guild, user, channel (absent: none), session, flags as in
- * voice_guild.h, request to speak in unix ms (absent: none).
+ * g, u, c, s, f, r, n: guild, user, channel (absent: none), session, flags as
+ * in voice_guild.h, request to speak in unix ms (absent: none), claim as in
+ * voice_peer.h.
  *
  * A message without "sync" holds what happened behind event prev of the
  * sender's log up to seq, whole states in their order.  One with it is a part
@@ -35,6 +37,7 @@
 
 #include "voice_buf.h"
 #include "voice_directory.h"
+#include "voice_guild.h"
 #include "voice_json.h"
 #include "voice_store.h"
 #include "voice_zone.h"

@@ -309,6 +309,7 @@ voice_state_fill(voice_state_t *st, const voice_log_event_t *ev)
     st->request_to_speak = ev->state.request_to_speak;
     st->flags = ev->state.flags;
     st->peer = ev->state.peer;
+    st->claim = ev->state.claim;
     memcpy(st->session_id, ev->state.session_id, sizeof(st->session_id));
 }
 
@@ -342,17 +343,21 @@ voice_state_store(voice_zone_t *z, voice_state_t *st,
 }
 
 
-/* A voice session of another channel or session id has lost its place. */
+/*
+ * A voice session of another channel or session id has lost its place, but
+ * for one that no state was made for.
+ */
 
 static void
-voice_state_enforce(voice_zone_t *z, const voice_state_info_t *info)
+voice_state_enforce(voice_zone_t *z, const voice_log_event_t *ev)
 {
-    uint32_t          set;
-    voice_session_t  *s;
+    uint32_t                   set;
+    voice_session_t           *s;
+    const voice_state_info_t  *info = &ev->state;
 
     s = voice_session_find(z, info->guild_id, info->user_id);
 
-    if (s == NULL) {
+    if (s == NULL || (info->channel_id == 0 && ev->old_channel == 0)) {
         return;
     }
 
@@ -398,7 +403,7 @@ voice_state_apply(voice_zone_t *z, const voice_log_event_t *ev)
         voice_state_free(z, st);
     }
 
-    voice_state_enforce(z, &ev->state);
+    voice_state_enforce(z, ev);
 }
 
 

@@ -24,6 +24,7 @@ voice_state_info(const voice_state_t *st, voice_state_info_t *info)
     info->request_to_speak = st->request_to_speak;
     info->flags = st->flags;
     info->peer = st->peer;
+    info->claim = st->claim;
     memcpy(info->session_id, st->session_id, sizeof(info->session_id));
 }
 
@@ -119,14 +120,28 @@ voice_state_join_name(const voice_zone_t *z, const voice_state_join_t *j,
 }
 
 
+uint32_t
+voice_state_claim(const voice_state_t *old)
+{
+    if (old == NULL) {
+        return 1;
+    }
+
+    return old->claim < VOICE_STATE_CLAIM_MAX ? old->claim + 1
+                                              : VOICE_STATE_CLAIM_MAX;
+}
+
+
 static void
 voice_state_join_event(const voice_state_join_t *j, const voice_state_t *old,
-    const char *name, bool stays, voice_log_event_t *ev)
+    const char *name, bool same, voice_log_event_t *ev)
 {
+    bool      stays;
     uint32_t  keep;
 
     memset(ev, 0, sizeof(voice_log_event_t));
 
+    stays = same && old->channel_id == j->channel_id;
     keep = VOICE_STATE_STICKY
            | (stays ? VOICE_SESSION_SUPPRESS | VOICE_STATE_BROUGHT : 0);
 
@@ -136,11 +151,11 @@ voice_state_join_event(const voice_state_join_t *j, const voice_state_t *old,
     ev->state.channel_id = j->channel_id;
     ev->state.user_id = j->user_id;
     ev->state.flags = j->flags & VOICE_STATE_FLAGS & ~keep;
+    ev->state.claim = same ? old->claim : voice_state_claim(old);
     memcpy(ev->state.session_id, name, strlen(name) + 1);
 
     if (old != NULL) {
         ev->old_channel = old->channel_id;
-        ev->order = (old->channel_id != 0) ? old->peer : 0;
         ev->state.flags |= old->flags & keep;
         ev->state.request_to_speak = stays ? old->request_to_speak : 0;
     }
@@ -204,7 +219,7 @@ voice_state_join_locked(voice_zone_t *z, const voice_state_join_t *j,
         return VOICE_E_FULL;
     }
 
-    voice_state_join_event(j, old, name, stays, &ev[0]);
+    voice_state_join_event(j, old, name, same, &ev[0]);
 
     if (!stays) {
         *change = same ? VOICE_STATE_MOVED : VOICE_STATE_JOINED;
@@ -227,7 +242,6 @@ voice_state_join_locked(voice_zone_t *z, const voice_state_join_t *j,
         ev[1].type = VOICE_LOG_SERVER;
         ev[1].gateway = j->gateway;
         ev[1].server = j->server;
-        ev[1].order = 0;
         n = 2;
     }
 
@@ -275,6 +289,7 @@ voice_state_refuse(voice_zone_t *z, uint64_t guild_id, uint64_t user_id,
         ev.state.user_id = user_id;
         ev.state.flags = (st != NULL) ? st->flags : 0;
         ev.state.peer = (st != NULL) ? st->peer : 0;
+        ev.state.claim = (st != NULL) ? st->claim : 0;
         memcpy(ev.state.session_id, g->session_id, sizeof(g->session_id));
 
         voice_state_commit(z, &ev, 1);

@@ -37,7 +37,7 @@
 
 
 #define VOICE_ZONE_MAGIC           0x656E6F5A2D786E76ull     /* "vnx-Zone" */
-#define VOICE_ZONE_LAYOUT          8
+#define VOICE_ZONE_LAYOUT          9
 
 #define VOICE_ZONE_SESSIONS_MIN    64
 #define VOICE_ZONE_SESSIONS_MAX    (1u << 17)    /* 17 bits in an SSRC */
@@ -113,6 +113,8 @@ typedef struct {
     uint64_t     request_to_speak;  /* unix ms; 0: none */
     uint32_t     flags;
     uint32_t     peer;              /* the node that owns it; 0: this one */
+    uint32_t     claim;             /* grows with each gateway session that
+                                       the user joins by */
     char         session_id[VOICE_SESSION_ID_MAX + 1];
 } voice_state_info_t;
 
@@ -145,7 +147,10 @@ typedef struct {
 } voice_log_event_t;
 
 
-/* Another node of the cluster, as far as its voice states are here. */
+/*
+ * Another node of the cluster, as far as its voice states are here; one that
+ * began anew, with another boot id, is another one.
+ */
 typedef struct {
     uint64_t   seq;           /* event of its log that its states are of */
     uint64_t   seen;          /* ms */

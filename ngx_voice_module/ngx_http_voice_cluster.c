@@ -346,6 +346,7 @@ ngx_http_voice_sweep_peers(ngx_log_t *log)
         alive = voice_cluster_node_named(fl->cluster, record.name, &id, &info)
                 == VOICE_OK
                 && (info.flags & VOICE_NODE_UP)
+                && !(info.flags & VOICE_NODE_DOWN)
                 && ngx_strcmp(info.boot, record.boot) == 0;
 
         /* of a node that is back its own sync tells what is left */
@@ -387,8 +388,11 @@ ngx_http_voice_sweep_handler(ngx_event_t *ev)
     fl->first = first;
 
     if (first) {
-        ngx_http_voice_push_nodes();
+
+        /* whom a node that began anew is told of depends on what it was */
+
         ngx_http_voice_sweep_peers(ev->log);
+        ngx_http_voice_push_nodes();
 
         /* before states: these know who is here, those only that somebody is */
 

@@ -239,6 +239,13 @@ ngx_http_voice_dispatch_view_state(ngx_http_voice_gateway_t *gw,
         return NULL;
     }
 
+    /* not in voice, as before: its flags alone, see MEMBER */
+
+    if (ev->gateway == 0 && ev->state.channel_id == 0 && ev->old_channel == 0)
+    {
+        return NULL;
+    }
+
     if (own
         || ngx_http_voice_render_visible(gw, view->guild,
                                          ev->state.channel_id)

@@ -156,21 +156,6 @@ ngx_http_voice_push_ordered(ngx_http_voice_push_t *p,
 }
 
 
-static void
-ngx_http_voice_push_order(const voice_log_event_t *ev, ngx_uint_t first)
-{
-    voice_state_info_t  info = ev->state;
-
-    /* our user now: the other node has to let go of it */
-
-    if (info.peer == 0) {
-        info.channel_id = 0;
-    }
-
-    voice_peer_put_state(&ngx_http_voice_pusher.body, &info, first);
-}
-
-
 #define ngx_http_voice_push_own(ev)                                           \
     ((ev)->type == VOICE_LOG_STATE && (ev)->state.peer == 0                   \
      && ((ev)->gateway == 0 || (ev)->state.channel_id != 0))
@@ -199,7 +184,7 @@ ngx_http_voice_push_put(ngx_http_voice_push_t *p,
 
     for (i = 0; i < n; i++) {
         if (ngx_http_voice_push_ordered(p, &list[i])) {
-            ngx_http_voice_push_order(&list[i], orders++ == 0);
+            voice_peer_put_state(&ps->body, &list[i].state, orders++ == 0);
         }
     }
 

@@ -10,16 +10,17 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 
-import { withCall } from './lib/call.mjs';
+import { missing, withCall } from './lib/call.mjs';
 import { Fleet, Traveller } from './lib/fleet.mjs';
-import { plainGuilds } from './lib/gateway.mjs';
+import { GW, GatewayClient, USER, plainGuilds, rest }
+    from './lib/gateway.mjs';
 import { Bot } from './lib/library.mjs';
 import { now, until } from './lib/wait.mjs';
 
 
 const TTL = 3;
 
-const GUILDS = plainGuilds(8);
+const GUILDS = plainGuilds(10);
 
 let fleet, a, b, c, d;
 
@@ -221,4 +222,105 @@ describe('nodes that are lost', { concurrency: true }, () => {
                 await call.end();
             });
     });
+});
+
+
+/* A moderator silences a user, who leaves. */
+async function muted(node, { id, channels }) {
+    const t = await Traveller.join(fleet, node, id, channels[0].id);
+    const from = t.gateway.mark;
+
+    assert.equal((await rest(node.nginx, 'PATCH',
+        `guilds/${id}/members/${t.user}`, { body: { mute: true },
+            token: fleet.userToken(USER.owner) })).status, 200);
+    await t.gateway.state(t.user, (s) => s.mute, { from });
+    await t.leave();
+
+    return t.user;
+}
+
+
+/* Until all nodes that are there have this session of a user, and no other. */
+function isEverywhere(guild, user, session) {
+    return until('all rosters to be right', async () => (await Promise.all(
+        fleet.nodes.filter((n) => !fleet.stopped.has(n)).map(async (n) =>
+            (await rest(n.nginx, 'GET', `/api/v1/guilds/${guild}/voice-states`,
+                { token: fleet.platformToken() })).body)))
+        .every((list) => list.length === 4
+            && list.find((s) => s.user_id === user).session_id === session),
+    20000, 100);
+}
+
+
+/*
+ * Node a is gone, which was a user's gateway and no more: the user is heard
+ * all along, and comes by another one.
+ */
+async function withoutGateway(guild, lose, comeBack) {
+    await withCall(fleet, { guild, on: c, by: [d, c] }, async (call) => {
+        const channel = guild.channels[0].id;
+        const one = await Traveller.join(fleet, a, guild.id, channel);
+        const heard = () => call.listener.streams(one.user).flat().length;
+        const isHeard = async (n) => {
+            const before = heard();
+
+            await until('the user to be heard', () => heard() >= before + n);
+        };
+        const quiet = await muted(a, guild);
+
+        one.talk();
+        await isHeard(10);
+        one.left = true;
+        await lose(a);
+        await isHeard(50);
+        assert.ok(!one.voice.ws.ending);
+        assert.deepEqual(call.listener.streams(one.user).map(missing), [0]);
+
+        /* the session is not known there */
+
+        const again = await GatewayClient.open(d.nginx, { user: one.user });
+
+        again.sayResume({ session: one.gateway.session,
+            seq: one.gateway.seq });
+        assert.equal((await again.next(GW.INVALID)).d, false);
+        await again.close();
+
+        const two = await Traveller.join(fleet, d, guild.id, channel,
+            { user: one.user });
+
+        await one.leave();
+        assert.equal(two.at, c);
+        two.talk();
+        await isHeard(25);
+        await isEverywhere(guild.id, one.user, two.gateway.session);
+        await comeBack(a);
+        await isEverywhere(guild.id, one.user, two.gateway.session);
+        await isHeard(25);
+
+        /* whom a moderator has silenced is so, whatever the node forgot */
+
+        const three = await Traveller.join(fleet, a, guild.id, channel,
+            { user: quiet });
+
+        await three.gateway.state(quiet, (s) => s.mute);
+        assert.equal(three.at, c);
+        three.talk();
+        await isHeard(25);
+        assert.equal(call.listener.streams(quiet).flat().length, 0);
+        assert.equal(two.voices.length, 1, 'the user was moved');
+        await three.leave();
+        await two.leave();
+        await call.endsUnbroken();
+    });
+}
+
+
+describe('a gateway that is lost', () => {
+    test('its relay: its users are heard, and come by another node', () =>
+        withoutGateway(GUILDS[8], (node) => fleet.killRelay(node),
+            (node) => fleet.restart(node)));
+
+    test('its host: the same, and mutes outlive its memory', () =>
+        withoutGateway(GUILDS[9], (node) => fleet.kill(node),
+            (node) => fleet.revive(node)));
 });

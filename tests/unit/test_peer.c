@@ -99,6 +99,19 @@ says(peers_t *t, uint32_t peer, uint64_t user, uint64_t channel,
 }
 
 
+/* The same by a node that knows of so many of a user's sessions before. */
+
+static void
+claims(peers_t *t, uint32_t peer, uint64_t user, uint64_t channel,
+    uint32_t flags, uint32_t claim, voice_err_t expected)
+{
+    voice_state_info_t  info = state_of(user, channel, flags);
+
+    info.claim = claim;
+    test_err("state", voice_peer_state(&t->z, peer, &info), expected);
+}
+
+
 static void
 here(peers_t *t, uint64_t server)
 {
@@ -190,7 +203,7 @@ test_peer_is_believed_about_its_own(void **state)
     event(t, VOICE_LOG_SERVER);
 
     says(t, t->ams, ANNA, STUDIO, 0, VOICE_E_AUTH);
-    says(t, t->ams, ANNA, 0, 0, VOICE_E_AUTH);
+    claims(t, t->ams, ANNA, 0, 0, 1, VOICE_E_AUTH);
     is(t, ANNA, ROOM, 0, 0);
 
     says(t, t->ber, BEN, ROOM, 0, VOICE_OK);
@@ -208,6 +221,78 @@ test_peer_is_believed_about_its_own(void **state)
 }
 
 
+/* Who has lost its gateway is another node's user at once. */
+
+static void
+test_peer_user_comes_elsewhere(void **state)
+{
+    peers_t            *t = *state;
+    voice_log_event_t   ev;
+
+    claims(t, t->ams, BEN, ROOM, 0, 1, VOICE_OK);
+    event(t, VOICE_LOG_STATE);
+    claims(t, t->ber, BEN, ROOM, 0, 2, VOICE_OK);
+    ev = event(t, VOICE_LOG_STATE);
+    test_num("peer", ev.state.peer, t->ber);
+    test_num("old channel", ev.old_channel, ROOM);
+
+    /* what the former says late, or when it is back, is over */
+
+    claims(t, t->ams, BEN, STUDIO, 0, 1, VOICE_E_AUTH);
+    claims(t, t->ams, BEN, 0, 0, 1, VOICE_OK);
+    is(t, BEN, ROOM, 0, t->ber);
+    no_event(t);
+
+    /* both at once: the same one for all, whoever is heard first */
+
+    claims(t, t->ams, CARL, ROOM, 0, 1, VOICE_OK);
+    claims(t, t->ber, CARL, STUDIO, 0, 1, VOICE_OK);
+    is(t, CARL, STUDIO, 0, t->ber);
+    claims(t, t->ams, CARL, ROOM, 0, 1, VOICE_E_AUTH);
+    is(t, CARL, STUDIO, 0, t->ber);
+
+    /* from us, and to us */
+
+    here(t, 0);
+    claims(t, t->ber, ANNA, STUDIO, 0, 2, VOICE_OK);
+    is(t, ANNA, STUDIO, 0, t->ber);
+    here(t, 0);
+    is(t, ANNA, ROOM, 0, 0);
+    claims(t, t->ber, ANNA, STUDIO, 0, 2, VOICE_E_AUTH);
+    claims(t, t->ber, ANNA, STUDIO, 0, VOICE_STATE_CLAIM_MAX, VOICE_OK);
+    here(t, 0);
+    is(t, ANNA, ROOM, 0, 0);
+}
+
+
+/* Of two sessions at once, one of them ours, both nodes take the same one. */
+
+static void
+test_peer_claims_at_once(void **state)
+{
+    bool      low;
+    uint32_t  peer;
+    uint64_t  seq;
+    peers_t  *t = *state;
+
+    for (low = false; /* void */ ; low = true) {
+        test_err("meet", voice_peer_meet(&t->z, "cdg", low ? "0" : "g", 5,
+                                         &peer, &seq), VOICE_OK);
+        here(t, 0);
+        claims(t, peer, ANNA, STUDIO, 0, 1,
+               low ? VOICE_E_AUTH : VOICE_OK);
+        is(t, ANNA, low ? ROOM : STUDIO, 0, low ? 0 : peer);
+
+        if (low) {
+            break;
+        }
+
+        claims(t, peer, ANNA, 0, 0, 1, VOICE_OK);
+        is_out(t, ANNA);
+    }
+}
+
+
 static void
 test_peer_bad_states(void **state)
 {
@@ -216,6 +301,8 @@ test_peer_bad_states(void **state)
 
     says(t, t->ams, 0, ROOM, 0, VOICE_E_RANGE);
     says(t, t->ams, BEN, ROOM, 1u << 31, VOICE_E_RANGE);
+    claims(t, t->ams, BEN, ROOM, 0, VOICE_STATE_CLAIM_MAX + 1u,
+           VOICE_E_RANGE);
     says(t, 0, BEN, ROOM, 0, VOICE_E_RANGE);
     says(t, t->ber + 1, BEN, ROOM, 0, VOICE_E_RANGE);
 
@@ -290,10 +377,9 @@ test_peer_user_comes_here(void **state)
 
     here(t, 7);
     ev = event(t, VOICE_LOG_STATE);
-    test_num("order", ev.order, t->ams);
     test_num("peer", ev.state.peer, 0);
+    test_num("claim", ev.state.claim, 1);
     ev = event(t, VOICE_LOG_SERVER);
-    test_num("order", ev.order, 0);
     test_num("server", ev.server, 7);
     is(t, ANNA, ROOM, 0, 0);
 }
@@ -397,13 +483,95 @@ test_peer_sync_ends_the_rest(void **state)
     voice_peer_digest(&t->z, t->ams, &ours, &n);
     test_num("is the same", ours == theirs, 1);
 
-    /* a node that was started anew */
+    /* of a node that was started anew the former states are kept */
 
     test_err("meet", voice_peer_meet(&t->z, "ams", "b9", 9, &peer, &seq),
              VOICE_OK);
-    test_num("peer", peer, t->ams);
+    test_num("another", peer != t->ams, 1);
     test_num("seq", seq, 0);
+    voice_peer_sync_begin(&t->z, peer, 1);
+    test_num("ended", voice_peer_sync_done(&t->z, peer), 0);
     is(t, CARL, ROOM, 0, t->ams);
+}
+
+
+static void
+test_peer_flags_of_the_absent(void **state)
+{
+    size_t               n;
+    uint32_t             slot, count, peer;
+    uint64_t             seq, empty, one, two;
+    peers_t             *t = *state;
+    voice_state_info_t   list[8];
+
+    voice_peer_digest(&t->z, 0, &empty, &count);
+    claims(t, t->ams, BEN, 0, VOICE_SESSION_MUTE, 1, VOICE_OK);
+
+    /* all nodes have to have them, whoever tells of them */
+
+    voice_peer_digest(&t->z, 0, &one, &count);
+    test_num("differs", one != empty, 1);
+    test_num("count", count, 1);
+    voice_peer_digest(&t->z, t->ber, &two, &count);
+    test_num("the same", one == two, 1);
+
+    slot = 0;
+    voice_peer_own(&t->z, &slot, list, 8, &n);
+    test_num("ams tells of them", n, 0);
+
+    test_err("meet", voice_peer_meet(&t->z, "ams", "b9", 9, &peer, &seq),
+             VOICE_OK);
+    (void) voice_peer_alive(&t->z, t->ams, false, 10);
+
+    slot = 0;
+    voice_peer_own(&t->z, &slot, list, 8, &n);
+    test_num("so do we now", n, 1);
+    test_num("user", list[0].user_id, BEN);
+    test_num("flags", list[0].flags, VOICE_SESSION_MUTE);
+    voice_peer_digest(&t->z, 0, &two, &count);
+    test_num("the same", one == two, 1);
+
+    /* its gateway did not know of them yet */
+
+    claims(t, peer, BEN, ROOM, 0, 1, VOICE_OK);
+    is(t, BEN, ROOM, VOICE_SESSION_MUTE, peer);
+    claims(t, peer, BEN, ROOM, VOICE_SESSION_MUTE, 2, VOICE_OK);
+    claims(t, t->ber, BEN, 0, VOICE_SESSION_MUTE, 1, VOICE_OK);
+    claims(t, peer, BEN, ROOM, 0, 2, VOICE_OK);
+    is(t, BEN, ROOM, 0, peer);
+
+    /* of a sync that names them no more they are over */
+
+    claims(t, t->ber, CARL, 0, VOICE_SESSION_DEAF, 1, VOICE_OK);
+    voice_peer_sync_begin(&t->z, t->ber, 17);
+    test_num("ended", voice_peer_sync_done(&t->z, t->ber), 1);
+    test_num("flags", voice_state_sticky(&t->z, GUILD, CARL), 0);
+}
+
+
+static void
+test_peer_flags_come_late(void **state)
+{
+    peers_t            *t = *state;
+    voice_log_event_t   ev;
+
+    here(t, 7);
+    event(t, VOICE_LOG_STATE);
+    event(t, VOICE_LOG_SERVER);
+
+    claims(t, t->ams, ANNA, 0, VOICE_SESSION_MUTE, 5, VOICE_OK);
+    event(t, VOICE_LOG_MEMBER);
+    ev = event(t, VOICE_LOG_STATE);
+    test_num("claim", ev.state.claim, 6);
+    test_num("ours", ev.owner == t->anna.id, 1);
+    is(t, ANNA, ROOM, VOICE_SESSION_MUTE, 0);
+
+    /* once only */
+
+    test_err("flags", voice_state_flags(&t->z, GUILD, ANNA, 0,
+                                        VOICE_SESSION_MUTE, NULL), VOICE_OK);
+    claims(t, t->ber, ANNA, 0, VOICE_SESSION_MUTE, 5, VOICE_OK);
+    is(t, ANNA, ROOM, 0, 0);
 }
 
 
@@ -468,8 +636,9 @@ test_peer_names(void **state)
     test_err("long", voice_peer_meet(&t->z,
                                      "123456789012345678901234567890123", "b",
                                      1, &peer, &seq), VOICE_E_LENGTH);
-    test_num("find", voice_peer_find(&t->z, "ber"), t->ber);
-    test_num("find", voice_peer_find(&t->z, "nobody"), 0);
+    test_err("again", voice_peer_meet(&t->z, "ber", "b2", 1, &peer, &seq),
+             VOICE_OK);
+    test_num("the same", peer, t->ber);
 
     voice_peer_name(&t->z, t->ams, name);
     assert_string_equal(name, "ams");
@@ -618,7 +787,9 @@ test_peer_half_made(void **state)
 
     t->z.header->peer[t->ams - 1].name[0] = '\0';
 
-    test_num("ber stays", voice_peer_find(&t->z, "ber"), t->ber);
+    test_err("ber", voice_peer_meet(&t->z, "ber", "b2", 5, &peer, &seq),
+             VOICE_OK);
+    test_num("stays", peer, t->ber);
     test_err("meet", voice_peer_meet(&t->z, "cdg", "b3", 5, &peer, &seq),
              VOICE_OK);
     test_num("its place", peer, t->ams);
@@ -661,12 +832,16 @@ main(void)
     const struct CMUnitTest  tests[] = {
         test(test_peer_state_is_told_once),
         test(test_peer_is_believed_about_its_own),
+        test(test_peer_user_comes_elsewhere),
+        test(test_peer_claims_at_once),
         test(test_peer_bad_states),
         test(test_peer_states_fill_the_zone),
         test(test_peer_orders_go_out),
         test(test_peer_user_comes_here),
         test(test_peer_orders_come_in),
         test(test_peer_sync_ends_the_rest),
+        test(test_peer_flags_of_the_absent),
+        test(test_peer_flags_come_late),
         test(test_peer_that_is_gone),
         test(test_peer_own_states),
         test(test_peer_names),

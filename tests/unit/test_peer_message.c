@@ -42,6 +42,7 @@ test_message_round_trip(void **state)
     info.channel_id = 2000;
     info.request_to_speak = 1700000000000ull;
     info.flags = 0x3ff;
+    info.claim = VOICE_STATE_CLAIM_MAX;
     strcpy(info.session_id, "a \"quoted\" one");
 
     voice_buf_fixed(&b, text, sizeof(text));
@@ -235,6 +236,7 @@ test_state_errors(void **state)
         { "{\"g\":\"0\",\"u\":\"2\"}", VOICE_E_RANGE },
         { "{\"g\":\"1\",\"u\":\"2\",\"f\":-1}", VOICE_E_RANGE },
         { "{\"g\":\"1\",\"u\":\"2\",\"f\":1.5}", VOICE_E_FORMAT },
+        { "{\"g\":\"1\",\"u\":\"2\",\"n\":2147483648}", VOICE_E_RANGE },
         { "{\"g\":\"1\",\"u\":\"2\",\"s\":\"\"}", VOICE_E_RANGE },
         { "{\"g\":\"1\",\"u\":\"2\",\"c\":\"x\"}", VOICE_E_FORMAT }
     };
