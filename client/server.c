@@ -16,8 +16,6 @@
 static bool vc_server_authority(vc_server_t *server, const char *p,
     size_t len);
 static bool vc_server_port(vc_server_t *server, const char *p, size_t len);
-static bool vc_server_tls(vc_server_t *server, const char *ca, bool insecure,
-    char *error);
 
 
 bool
@@ -158,12 +156,12 @@ vc_server_open(vc_server_t *server, const char *ca, bool insecure,
         return false;
     }
 
-    return !server->tls || vc_server_tls(server, ca, insecure, error);
+    return !server->tls || vc_server_secure(server, ca, insecure, error);
 }
 
 
-static bool
-vc_server_tls(vc_server_t *server, const char *ca, bool insecure,
+bool
+vc_server_secure(vc_server_t *server, const char *ca, bool insecure,
     char *error)
 {
     int  rc;

@@ -44,6 +44,10 @@ bool vc_server_parse(vc_server_t *server, const char *url, char *error);
 bool vc_server_open(vc_server_t *server, const char *ca, bool insecure,
     char *error);
 
+/* The TLS context alone, whatever the URL is. */
+bool vc_server_secure(vc_server_t *server, const char *ca, bool insecure,
+    char *error);
+
 void vc_server_close(vc_server_t *server);
 
 /*

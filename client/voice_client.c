@@ -341,21 +341,28 @@ vc_client_text(void *data, const char *text, size_t len)
 }
 
 
+/* Sessions that came together should not beat together. */
+static void
+vc_client_hello(vc_client_t *c, const voice_server_msg_t *msg)
+{
+    uint32_t  ms;
+
+    ms = msg->heartbeat_interval;
+    ms = c->conf.beat != 0 && c->conf.beat < ms ? c->conf.beat : ms;
+
+    c->interval = ms * VC_MS;
+    c->beat_at = vc_now() + c->interval / 2
+                 + randombytes_uniform(ms / 2 + 1) * VC_MS;
+}
+
+
 static void
 vc_client_message(vc_client_t *c, const voice_server_msg_t *msg)
 {
-    uint64_t  now;
-
     switch (msg->op) {
 
     case VOICE_OP_HELLO:
-        now = vc_now();
-        c->interval = (uint64_t) msg->heartbeat_interval * VC_MS;
-
-        /* sessions that came together should not beat together */
-        c->beat_at = now + c->interval / 2
-                     + randombytes_uniform(msg->heartbeat_interval / 2 + 1)
-                       * VC_MS;
+        vc_client_hello(c, msg);
         break;
 
     case VOICE_OP_READY:

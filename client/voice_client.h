@@ -39,6 +39,8 @@ typedef struct {
     int                 mode;              /* voice_mode_t or VC_MODE_* */
     unsigned            mix;               /* taken modulo their number */
     bool                reports;           /* send RTCP sender reports */
+    uint32_t            beat;              /* ms, heartbeats at least so often;
+                                              0: as the server says */
     vc_nonces_t        *nonces;            /* gets those that the server uses,
                                               or NULL */
 } vc_client_conf_t;
