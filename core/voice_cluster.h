@@ -101,10 +101,12 @@ typedef enum {
 #define VOICE_NODE_DOWN        0x02u   /* says so itself: its relay is dead */
 #define VOICE_NODE_DRAIN       0x04u   /* no new guilds; those there move */
 #define VOICE_NODE_EVICT       0x08u   /* no guilds at all: attacked */
-#define VOICE_NODE_SUSPECT     0x10u   /* probes or clients complain */
+#define VOICE_NODE_SUSPECT     0x10u   /* probes of it are lost: no new guilds,
+                                          if there is another node */
 #define VOICE_NODE_WAIT        0x20u   /* is to drain once it is its turn;
                                           until then it is up */
 #define VOICE_NODE_DRAINED     0x40u   /* it has drained: nobody is there */
+#define VOICE_NODE_PROBES      0x80u   /* its agent probes others, and they it */
 
 
 /* What a node says about itself, and what is said about it. */

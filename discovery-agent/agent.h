@@ -6,8 +6,11 @@
  *   session   the node's lease, its registration, its load reports
  *   watch     the list of all keys and the watch that goes on behind it
  *   relay     the nginx of this node: is it alive, its load, its drain
- *   probe     voice through that nginx: does it come out again
+ *   probe     voice through that nginx and those of other nodes: does it
+ *             come out again
+ *   suspect   what is said of other nodes whose probes are lost
  *   alarm     a flood of packets: the node takes itself out
+ *   evict     the order that takes a node out
  *   join      requests of workers, each assigned by one transaction
  *   work      what the model wants moved, guilds that nobody uses
  *   drain     the node is to become empty, one after the other
@@ -107,11 +110,29 @@ typedef struct {
 } agent_relay_t;
 
 
-/* Of a flood. */
+/* The order that takes a node out, while it is made. */
 typedef struct {
-    unsigned    reports;               /* in a row that were too high */
-    bool        busy;
-} agent_alarm_t;
+    uint64_t    lease;
+    char       *value;                 /* NULL: none is made */
+    char        node[VOICE_CLUSTER_NAME_MAX + 1];
+    char        why[128];
+    char        by[AGENT_PEERS][VOICE_CLUSTER_NAME_MAX + 1];  /* who still has
+                                          to say then that it is lost */
+    size_t      n;
+} agent_evict_t;
+
+
+/* What we say of other nodes. */
+typedef struct {
+    uint64_t    lease;                 /* 0: none */
+    uint64_t    next;                  /* ms, of the next call for it */
+    uint64_t    next_key;
+    uint64_t    next_told;             /* that a node should go and stays */
+    bool        lease_busy;
+    bool        key_busy;
+    char        key[AGENT_KEY_MAX];    /* of the call under way, */
+    char        value[16];             /* "": it is deleted */
+} agent_suspect_t;
 
 
 typedef struct {
@@ -121,7 +142,9 @@ typedef struct {
     agent_zone_t      zone;
     agent_session_t   session;
     agent_relay_t     relay;
-    agent_alarm_t     alarm;
+    unsigned          alarms;          /* reports in a row, of a flood */
+    agent_evict_t     evict;
+    agent_suspect_t   suspect;
     agent_probe_t    *probe;           /* NULL: none */
     agent_join_t     *joins;
     unsigned          moves;           /* transactions under way, of each */
@@ -196,6 +219,20 @@ const char *agent_relay_state(const agent_t *a);
 
 /* A load report was made: is this an attack? */
 void agent_alarm_report(agent_t *a);
+
+
+/*
+ * Takes a node out for fleet.alarm_seconds, unless an order about it is there,
+ * or one of the n named does not say any more that it is lost.  Nothing while
+ * another order is made.
+ */
+void agent_evict(agent_t *a, const agent_node_t *node, const char *why,
+    agent_node_t *const *by, size_t n);
+void agent_evict_free(agent_t *a);
+
+
+/* Says in etcd what our probes say, and draws the conclusions of all. */
+void agent_suspect_tick(agent_t *a);
 
 
 /* Takes what workers asked for; goes on with what is under way. */

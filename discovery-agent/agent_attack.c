@@ -38,7 +38,7 @@ agent_model_evictable(agent_model_t *m, const agent_node_t *node,
         }
 
         total += n->info.capacity;
-        open = open || (n != node && agent_node_open(n)
+        open = open || (n != node && agent_node_trusted(n)
                         && strcmp(n->info.pool, node->info.pool) == 0);
 
         if (n != node && n->order == AGENT_ORDER_EVICT

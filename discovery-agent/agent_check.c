@@ -17,10 +17,11 @@ agent_check_due(agent_check_t *c, uint64_t now)
         return false;
     }
 
+    c->since = c->since == 0 ? c->sent : c->since;
     c->sent = 0;
     c->good = 0;
     c->misses++;
-    c->bad = c->bad || (c->came && c->misses >= AGENT_CHECK_MISSES);
+    c->bad = c->bad || (c->heard != 0 && c->misses >= AGENT_CHECK_MISSES);
 
     return true;
 }
@@ -42,10 +43,34 @@ agent_check_back(agent_check_t *c, uint32_t serial, uint64_t next)
         return;                        /* it was given up */
     }
 
+    c->heard = c->sent;
     c->sent = 0;
     c->next = next;
     c->misses = 0;
     c->good++;
-    c->came = true;
     c->bad = c->bad && c->good < AGENT_CHECK_GOOD;
+    c->since = c->bad ? c->since : 0;
+}
+
+
+void
+agent_check_hurry(agent_check_t *c, uint64_t now)
+{
+    c->next = c->next < now ? c->next : now;
+}
+
+
+bool
+agent_check_accuses(const agent_check_t *c,
+    const agent_check_t *const *others, size_t n)
+{
+    size_t  i;
+
+    for (i = 0; c->bad && i < n; i++) {
+        if (!others[i]->bad && others[i]->heard >= c->since) {
+            return true;
+        }
+    }
+
+    return false;
 }

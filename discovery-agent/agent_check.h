@@ -14,6 +14,7 @@
 
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 
@@ -26,10 +27,13 @@
 typedef struct {
     uint64_t   next;                   /* ms, of the next probe */
     uint64_t   sent;                   /* ms, of the one under way; 0: none */
+    uint64_t   heard;                  /* ms, when the last one that is back
+                                          was sent; 0: none ever came */
+    uint64_t   since;                  /* ms, when the first one of those that
+                                          are lost was sent; 0: none is */
     uint32_t   serial;                 /* of the last one */
     unsigned   misses;                 /* in a row */
     unsigned   good;
-    bool       came;                   /* one has come through */
     bool       bad;
 } agent_check_t;
 
@@ -42,6 +46,17 @@ uint32_t agent_check_sent(agent_check_t *c, uint64_t now);
 
 /* One came back; the next one goes out at that time. */
 void agent_check_back(agent_check_t *c, uint32_t serial, uint64_t next);
+
+/* The next one goes out now, if none is under way. */
+void agent_check_hurry(agent_check_t *c, uint64_t now);
+
+/*
+ * Whether c may be said to be lost for others as well: one of the n others has
+ * sent something back that was sent after c had begun to lose.  Who hears
+ * nobody is cut off itself and says nothing.
+ */
+bool agent_check_accuses(const agent_check_t *c,
+    const agent_check_t *const *others, size_t n);
 
 
 #endif /* _AGENT_CHECK_H_INCLUDED_ */

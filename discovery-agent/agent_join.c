@@ -353,6 +353,8 @@ agent_join_check(agent_join_t *j, agent_guild_t *guild)
         return;
     }
 
+    agent_model_doubt(guild->node, a->now);
+
     snprintf(id, sizeof(id), "%llu", (unsigned long long) j->guild);
     agent_key(a, key, 'a', id);
     agent_key(a, node, 'n', guild->node->info.name);

@@ -13,9 +13,7 @@
 #include <string.h>
 
 
-/* What is known is of a later time than what comes now. */
-
-static bool
+bool
 agent_known_newer(const agent_model_t *m, uint64_t known, uint64_t revision)
 {
     return m->listing ? !m->list_anew && known > m->list_revision
@@ -283,6 +281,17 @@ agent_put_guild(agent_model_t *m, const char *name, const char *value,
 }
 
 
+static bool
+agent_put_accusation(agent_model_t *m, const char *name, const char *value,
+    uint64_t revision, uint64_t now)
+{
+    bool  ask;
+
+    return agent_value_accusation(value, &ask, &m->refused)
+           && agent_accusation_put(m, name, ask, revision, now);
+}
+
+
 typedef bool (*agent_put_pt)(agent_model_t *m, const char *name,
     const char *value, uint64_t revision, uint64_t now);
 
@@ -332,6 +341,11 @@ agent_keep_known(agent_model_t *m, char kind, const char *name)
         return;
     }
 
+    if (kind == 'x') {
+        agent_accusation_keep(m, name);
+        return;
+    }
+
     node = agent_model_node(m, name);
 
     if (node != NULL && kind == 'n') {
@@ -369,13 +383,16 @@ agent_model_put(agent_model_t *m, const char *key, const char *value,
     case 'o':
         put = agent_put_slot;
         break;
+    case 'x':
+        put = agent_put_accusation;
+        break;
     default:
         return false;
     }
 
     m->refused = "there is no room for more";
 
-    if (kind != 'a' && kind != 'o' && !agent_name_valid(name)) {
+    if (strchr("nlq", kind) != NULL && !agent_name_valid(name)) {
         m->refused = "the key must end in the name of a node, " AGENT_NAME_IS;
 
     } else if (put(m, name, value, mod_revision, now)) {
@@ -472,6 +489,11 @@ agent_model_delete(agent_model_t *m, const char *key, uint64_t revision,
         return;
     }
 
+    if (kind == 'x') {
+        agent_accusation_delete(m, name, revision, now);
+        return;
+    }
+
     node = kind == '\0' ? NULL : agent_model_node(m, name);
 
     if (node == NULL) {
@@ -497,9 +519,7 @@ agent_model_list_begin(agent_model_t *m, uint64_t revision, bool anew)
 }
 
 
-/* Not in the list; true: and it would be, if it were still there. */
-
-static bool
+bool
 agent_list_missing(const agent_model_t *m, uint32_t seen, uint64_t revision)
 {
     return seen != m->list && (m->list_anew || revision <= m->list_revision);
@@ -543,11 +563,13 @@ agent_model_list_end(agent_model_t *m, uint64_t now)
     agent_node_t   *node;
     agent_guild_t  *guild;
 
-    n = 0;
+    n = agent_accusation_list_end(m);
 
     for (node = m->nodes; node != NULL; node = node->next) {
         n += agent_list_end_node(m, node, now);
     }
+
+    agent_model_suspects(m, now);
 
     for (i = 0; i < m->buckets; i++) {
         for (guild = m->hash[i]; guild != NULL; guild = guild->chain) {

@@ -58,6 +58,7 @@ agent_model_free(agent_model_t *m)
         free(node);
     }
 
+    agent_accusation_free(m);
     free(m->hash);
     m->hash = NULL;
 }
@@ -361,6 +362,7 @@ agent_model_node_add(agent_model_t *m, const char *name, uint64_t now)
     }
 
     snprintf(node->info.name, sizeof(node->info.name), "%s", name);
+    node->place = voice_assign_score(0, name);
     node->vanished = now;
 
     node->next = m->nodes;
@@ -406,6 +408,14 @@ agent_node_open(const agent_node_t *node)
 
 
 bool
+agent_node_trusted(const agent_node_t *node)
+{
+    return agent_node_open(node)
+           && (node->info.flags & VOICE_NODE_SUSPECT) == 0;
+}
+
+
+bool
 agent_node_drains(const agent_node_t *node)
 {
     return (node->info.flags & (VOICE_NODE_DRAIN | VOICE_NODE_WAIT)) != 0;
@@ -423,8 +433,10 @@ agent_node_failed(const agent_node_t *node)
 void
 agent_node_flags(agent_model_t *m, agent_node_t *node, uint64_t now)
 {
-    bool      failed;
-    uint32_t  flags;
+    bool           failed;
+    size_t         probers;
+    uint32_t       flags, was;
+    agent_node_t  *by[AGENT_PEERS];
 
     failed = agent_node_failed(node);
     flags = node->said & ~VOICE_NODE_DRAIN;
@@ -446,8 +458,14 @@ agent_node_flags(agent_model_t *m, agent_node_t *node, uint64_t now)
         flags |= VOICE_NODE_EVICT;
     }
 
-    if (flags != node->info.flags) {
-        node->info.flags = flags;
+    was = node->info.flags;
+    node->info.flags = flags;
+
+    if (agent_model_accusers(m, node, by, &probers) != 0) {
+        node->info.flags |= VOICE_NODE_SUSPECT;
+    }
+
+    if (node->info.flags != was) {
         agent_node_touch(m, node);
     }
 

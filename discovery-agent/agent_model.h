@@ -11,11 +11,13 @@
  *
  *   n/<node>   {"v":1,"e":boot id,"ws":endpoint,"peer":url,"dc":..,"hid":..,
  *              "cap":n,"st":"up"|"drain"|"drained"|"down","rg":region,
- *               "pool":..}
+ *               "pool":..,"probe":true if it probes and is probed}
  *   l/<node>   {"u":participants,"g":guilds,"c":cpu,"bw":..,"pp":..,"r":rev}
  *   a/<guild>  {"s":node,"e":boot id}
  *   q/<node>   {"m":"drain"|"evict","by":..,"why":..,"after":s}
  *   o/drain/<slot>   a node: it is its turn to drain
+ *   x/<node>/<node>  {}: probes of the first one by the second one are lost;
+ *                    {"ask":true}: a client of the second one says so
  *
  * Times are ms of one clock, given by the caller.
  */
@@ -45,11 +47,16 @@
 #define AGENT_NEWS             2000    /* beyond the grace: "together" */
 #define AGENT_FORGET           600000  /* ms, nodes that nothing refers to */
 #define AGENT_SLOT_MAX         56      /* "drain/", a region, a number */
+#define AGENT_PEERS            3       /* that a node probes */
+#define AGENT_ACCUSATIONS      4096
+#define AGENT_ASKED            3000    /* ms between two doubts of clients */
 
 
 typedef struct agent_node_s   agent_node_t;
 typedef struct agent_guild_s  agent_guild_t;
 typedef struct agent_model_s  agent_model_t;
+
+typedef struct agent_accusation_s  agent_accusation_t;
 
 
 typedef enum {
@@ -91,6 +98,12 @@ struct agent_node_s {
     uint32_t            guilds;
     agent_guild_t      *first;
     voice_id_t          id;          /* in the cluster zone; the writer's */
+    uint64_t            place;       /* on the ring, see agent_ring.c */
+    uint64_t            lost;        /* since when our probes of it are lost, and
+                                        not those of all; 0: they are not */
+    uint64_t            agreed;      /* since when enough others say so */
+    uint64_t            asked;       /* when clients of ours doubted it last */
+    bool                doubted;     /* it should be probed at once */
 };
 
 
@@ -134,6 +147,8 @@ struct agent_model_s {
     size_t              guilds;
     agent_node_t       *dirty_nodes;
     agent_guild_t      *dirty_guilds;
+    agent_accusation_t *accusations;
+    size_t              accused;
 
     uint64_t            revision;    /* all up to it is known */
     uint32_t            list;        /* number of the list under way */
@@ -147,6 +162,17 @@ struct agent_model_s {
     uint64_t            bad_values;
     const char         *refused;     /* why the last one of them is bad */
     uint64_t            random;
+};
+
+
+/* x/<node>/<by> */
+struct agent_accusation_s {
+    agent_accusation_t  *next;
+    uint64_t             revision;
+    uint32_t             seen;
+    bool                 ask;
+    char                 node[VOICE_CLUSTER_NAME_MAX + 1];
+    char                 by[VOICE_CLUSTER_NAME_MAX + 1];
 };
 
 
@@ -200,6 +226,9 @@ agent_guild_t *agent_model_guild(agent_model_t *m, uint64_t id);
 /* Up, and no order says otherwise: takes new guilds. */
 bool agent_node_open(const agent_node_t *node);
 
+/* The same, and nobody suspects it: others are taken only if there is none. */
+bool agent_node_trusted(const agent_node_t *node);
+
 /* Its guilds have to go, or it has lost their sessions. */
 bool agent_node_failed(const agent_node_t *node);
 
@@ -224,6 +253,39 @@ agent_node_t *agent_model_rendezvous(agent_model_t *m, uint64_t guild,
  */
 bool agent_model_evictable(agent_model_t *m, const agent_node_t *node,
     uint64_t now);
+
+
+/* Whom this node probes, the nearest one first; gives how many. */
+size_t agent_model_peers(agent_model_t *m, const agent_node_t *node,
+    agent_node_t *list[AGENT_PEERS]);
+
+/*
+ * Of those who probe this node the ones who say that it is lost, the nearest
+ * one first; gives how many.  probers: how many there are of the former.
+ */
+size_t agent_model_accusers(agent_model_t *m, const agent_node_t *node,
+    agent_node_t *list[AGENT_PEERS], size_t *probers);
+
+/* What x/node/by says; NULL: nothing. */
+agent_accusation_t *agent_model_accusation(agent_model_t *m,
+    const char *node, const char *by);
+
+/*
+ * Whether nobody reaches the node, although it is alive: two at least, and
+ * more than half of those who probe it, say so; its reports come; and it is
+ * not one of many that are suspected at the same time, which is no fault of
+ * theirs.
+ */
+bool agent_model_unreached(agent_model_t *m, const agent_node_t *node);
+
+/*
+ * A client says that the node is lost: whoever probes it does so at once, if
+ * nobody has asked for that within seconds.
+ */
+void agent_model_doubt(agent_node_t *node, uint64_t now);
+
+/* Suspicions begin and end by what becomes of those who have them, too. */
+void agent_model_suspects(agent_model_t *m, uint64_t now);
 
 
 /* How many of those who live come before us; AGENT_RANKS: so many or more. */

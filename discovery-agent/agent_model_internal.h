@@ -38,6 +38,25 @@ bool agent_guild_remembered(const agent_guild_t *guild, uint64_t now);
 const char *agent_model_pool(agent_model_t *m, uint64_t guild,
     const char *region, uint64_t now);
 
+/* Keys x/node/by; name: what follows "x/".  False: refused says why. */
+bool agent_accusation_put(agent_model_t *m, const char *name, bool ask,
+    uint64_t revision, uint64_t now);
+void agent_accusation_delete(agent_model_t *m, const char *name,
+    uint64_t revision, uint64_t now);
+void agent_accusation_keep(agent_model_t *m, const char *name);
+
+/* Takes back what the list has not; gives how many. */
+size_t agent_accusation_list_end(agent_model_t *m);
+void agent_accusation_free(agent_model_t *m);
+
+/* Not in the list; true: and it would be, if it were still there. */
+bool agent_list_missing(const agent_model_t *m, uint32_t seen,
+    uint64_t revision);
+
+/* What is known is of a later time than what comes now. */
+bool agent_known_newer(const agent_model_t *m, uint64_t known,
+    uint64_t revision);
+
 /* To another node's list, or off any. */
 void agent_guild_link(agent_guild_t *guild, agent_node_t *node);
 void agent_guild_unlink(agent_guild_t *guild);

@@ -42,7 +42,6 @@ static void
 agent_plan_candidate(const agent_node_t *node, uint64_t now,
     voice_candidate_t *c)
 {
-    c->open = agent_node_open(node);
     c->region = agent_plan_number(node->info.region);
     c->dc = agent_plan_number(node->info.dc);
     c->pool = agent_plan_number(node->info.pool);
@@ -54,6 +53,24 @@ agent_plan_candidate(const agent_node_t *node, uint64_t now,
     c->cpu = node->load.cpu;
     c->bandwidth = node->load.bandwidth;
     c->packets = node->load.packets;
+}
+
+
+/* takes: which nodes may be taken */
+
+static voice_err_t
+agent_plan_choose(agent_model_t *m, agent_node_t *const *nodes,
+    voice_candidate_t *list, size_t n, const voice_assign_want_t *want,
+    bool (*takes)(const agent_node_t *node), size_t *chosen)
+{
+    size_t  i;
+
+    for (i = 0; i < n; i++) {
+        list[i].open = takes(nodes[i]);
+    }
+
+    return voice_assign_choose(list, n, want, agent_plan_random, m, chosen,
+                               NULL);
 }
 
 
@@ -92,7 +109,12 @@ agent_model_choose(agent_model_t *m, uint64_t guild, const char *region,
         agent_plan_candidate(node, now, &list[n++]);
     }
 
-    err = voice_assign_choose(list, n, &want, agent_plan_random, m, &i, NULL);
+    err = agent_plan_choose(m, nodes, list, n, &want, agent_node_trusted, &i);
+
+    if (err != VOICE_OK) {
+        err = agent_plan_choose(m, nodes, list, n, &want, agent_node_open,
+                                &i);
+    }
 
     if (err == VOICE_OK) {
         *chosen = nodes[i];
@@ -129,7 +151,10 @@ agent_model_rendezvous(agent_model_t *m, uint64_t guild, const char *region,
 
         score = voice_assign_score(guild, node->info.name);
 
-        if (best == NULL || score > top) {
+        if (best == NULL
+            || (agent_node_trusted(node) == agent_node_trusted(best)
+                ? score > top : agent_node_trusted(node)))
+        {
             best = node;
             top = score;
         }

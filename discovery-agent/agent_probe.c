@@ -1,24 +1,18 @@
 /*
  * Copyright (C) ngx-voice contributors
  *
- * Voice-like traffic through this node's own relay: two voice sessions of the
- * agent in a guild that is nobody's.  What one of them sends is received,
- * opened, routed, sealed and sent by nginx as any voice is, and has to come
- * to the other one.  Both stay for as long as the agent runs, so a probe is
- * two datagrams.
+ * Voice-like traffic through this node's own relay and through those of a few
+ * others, see agent_ring.c.
  *
  * A relay that lets nothing through any more says that it is down, as one
- * that has ended, however alive its processes look.
+ * that has ended, however alive its processes look.  Of others whose probes
+ * are lost the model is told, unless those of all are: it is this node then
+ * that is cut off.
  */
 
 
 #include "agent_probe.h"
-#include "agent_check.h"
-
-#include "voice_bytes.h"
-#include "voice_client.h"
-#include "voice_session.h"
-#include "voice_token.h"
+#include "agent_path.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -27,218 +21,269 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 
-#define AGENT_PROBE_LEN       60       /* bytes, as those of a voice frame */
-#define AGENT_PROBE_SAMPLES   960
-#define AGENT_PROBE_MAGIC     0x6E785062u   /* "nxPb" */
-#define AGENT_PROBE_TTL       60       /* s, of a token for one join */
-#define AGENT_PROBE_AGAIN     1000     /* ms until a session is begun anew */
-#define AGENT_PROBE_VERSION   8
 #define AGENT_PROBE_KEY_MAX   16384
 
 
+typedef enum {
+    AGENT_PEER_GOOD = 0,
+    AGENT_PEER_LOST,
+    AGENT_PEER_ALONE                   /* it, and all others that we probe */
+} agent_peer_said_t;
+
+
 typedef struct {
-    agent_probe_t   *probe;
-    vc_client_t      client;
-    uint64_t         user;
-    uint64_t         next;             /* ms, of the next try to join */
-    bool             used;
-    bool             live;
-    bool             ended;
-} agent_probe_end_t;
+    agent_path_t        path;
+    char                endpoint[VOICE_CLUSTER_ENDPOINT_MAX + 1];
+    agent_peer_said_t   said;          /* in the log */
+} agent_peer_t;
 
 
 struct agent_probe_s {
-    agent_t             *agent;
-    vc_loop_t           *loop;
-    vc_server_t          server;
-    voice_token_keys_t   keys;
-    agent_probe_end_t    end[2];       /* who speaks, who hears */
-    agent_check_t        check;
-    bool                 told;         /* that the relay is bad */
-    char                 boot[VOICE_CLUSTER_BOOT_MAX + 1];
+    agent_t          *agent;
+    agent_talker_t    talker;
+    vc_server_t       tls;             /* of its context peers have a part */
+    agent_path_t      own;
+    agent_peer_t      peer[AGENT_PEERS];   /* endpoint "": unused */
 };
 
 
+/* A first one is lost: whether others answer shall be known by the third. */
+
 static void
-agent_probe_live(void *data)
+agent_probe_hurry(agent_probe_t *p)
 {
-    agent_probe_end_t  *e = data;
+    size_t  i;
 
-    e->live = true;
+    agent_check_hurry(&p->own.check, p->talker.now);
 
-    if (e == &e->probe->end[0]) {
-        vc_client_speak(&e->client, VOICE_SPEAKING_VOICE);
+    for (i = 0; i < AGENT_PEERS; i++) {
+        agent_check_hurry(&p->peer[i].path.check, p->talker.now);
     }
 }
 
 
 static void
-agent_probe_media(void *data, const vc_media_t *media)
+agent_probe_own(agent_probe_t *p)
 {
-    agent_t            *a;
-    agent_probe_t      *p;
-    agent_probe_end_t  *e = data;
+    char           boot[VOICE_CLUSTER_BOOT_MAX + 1];
+    agent_t       *a = p->agent;
+    agent_node_t  *self;
 
-    p = e->probe;
-    a = p->agent;
+    /* nginx has begun anew: sessions are gone, and nothing is known of it */
 
-    if (e != &p->end[1] || media->len != AGENT_PROBE_LEN
-        || voice_get_u32(media->payload) != AGENT_PROBE_MAGIC)
-    {
-        return;
+    snprintf(boot, sizeof(boot), "%.*s", VOICE_CLUSTER_BOOT_MAX,
+             a->zone.w.c.header->relay.boot);
+    agent_path_to(&p->own, a->conf.node, boot);
+
+    self = agent_model_self(&a->model);
+
+    if (self != NULL && self->doubted) {
+        self->doubted = false;
+        agent_check_hurry(&p->own.check, p->talker.now);
     }
 
-    agent_check_back(&p->check, voice_get_u32(media->payload + 4),
-                     a->now + agent_spread(a->conf.probe_period));
+    (void) agent_path_tick(&p->own);
+
+    a->relay.mute = p->own.check.bad;
+
+    if (p->own.told != p->own.check.bad) {
+        p->own.told = p->own.check.bad;
+        agent_log(p->own.told ? AGENT_LOG_ERR : AGENT_LOG_INFO, p->own.told
+                  ? "this node's relay has lost %d probes in a row: the node "
+                    "says that it is down"
+                  : "probes come through this node's relay again, %d in a row",
+                  p->own.told ? AGENT_CHECK_MISSES : AGENT_CHECK_GOOD);
+    }
 }
 
 
 static void
-agent_probe_ended(void *data, const char *error)
+agent_peer_end(agent_probe_t *p, agent_peer_t *peer)
 {
-    agent_probe_end_t  *e = data;
+    agent_node_t  *node;
 
-    e->live = false;
-    e->ended = true;
+    node = agent_model_node(&p->agent->model, peer->path.node);
 
-    agent_log(AGENT_LOG_DEBUG, "probe: %s", error != NULL ? error : "left");
-
-    /* a key that was changed there and not here: the relay is not to blame */
-
-    if (e->client.close_code == VOICE_CLOSE_AUTH_FAILED) {
-        memset(&e->probe->check, 0, sizeof(e->probe->check));
+    if (node != NULL) {
+        node->lost = 0;
     }
+
+    agent_path_close(&peer->path);
+    memset(peer, 0, sizeof(agent_peer_t));
 }
 
 
-static const vc_client_handlers_t  agent_probe_handlers = {
-    .live = agent_probe_live,
-    .media = agent_probe_media,
-    .ended = agent_probe_ended
-};
+/* As clients find it. */
 
+static void
+agent_peer_begin(agent_probe_t *p, agent_peer_t *peer,
+    const agent_node_t *node)
+{
+    char  error[VC_ERROR_MAX], url[VOICE_CLUSTER_ENDPOINT_MAX + 16];
 
-/* False: no session can be begun. */
+    snprintf(url, sizeof(url), "wss://%s/", node->info.endpoint);
+
+    if (!vc_server_parse(&peer->path.server, url, error)) {
+        return;                        /* it was checked: it is one */
+    }
+
+    SSL_CTX_up_ref(p->tls.ctx);
+    peer->path.server.ctx = p->tls.ctx;
+    peer->path.server.verify = true;
+
+    memcpy(peer->endpoint, node->info.endpoint, sizeof(peer->endpoint));
+    agent_path_init(&peer->path, &p->talker);
+}
+
 
 static bool
-agent_probe_conf(agent_probe_t *p, agent_probe_end_t *e,
-    vc_client_conf_t *conf)
+agent_peer_is(const agent_peer_t *peer, const agent_node_t *node)
 {
-    voice_token_t  token;
+    return strcmp(peer->path.node, node->info.name) == 0
+           && strcmp(peer->endpoint, node->info.endpoint) == 0;
+}
 
-    memset(conf, 0, sizeof(vc_client_conf_t));
-    memset(&token, 0, sizeof(token));
 
-    token.user_id = e->user;
-    token.guild_id = VOICE_PROBE_GUILD;
-    token.channel_id = p->end[0].user;
-    token.rev = 1;
-    token.expires = time(NULL) + AGENT_PROBE_TTL;
-    snprintf(token.session_id, sizeof(token.session_id), "probe%d",
-             (int) (e - p->end));
-    snprintf(token.node, sizeof(token.node), "%s", p->agent->conf.node);
-    snprintf(token.boot, sizeof(token.boot), "%s", p->boot);
+/* Those of the list have a path each, and nobody else has. */
 
-    conf->server = &p->server;
-    conf->guild_id = token.guild_id;
-    conf->channel_id = token.channel_id;
-    conf->user_id = token.user_id;
-    conf->version = AGENT_PROBE_VERSION;
-    conf->mode = VC_MODE_FIRST;
-    snprintf(conf->session_id, sizeof(conf->session_id), "%s",
-             token.session_id);
+static void
+agent_probe_choose(agent_probe_t *p, agent_node_t *const *list, size_t n)
+{
+    size_t         i, k;
+    agent_peer_t  *peer;
 
-    return voice_token_sign(&p->keys, &token, conf->token,
-                            sizeof(conf->token)) == VOICE_OK;
+    for (i = 0; i < AGENT_PEERS; i++) {
+        peer = &p->peer[i];
+
+        for (k = 0; k < n && !agent_peer_is(peer, list[k]); k++) {
+            /* void */
+        }
+
+        if (k == n && peer->endpoint[0] != '\0') {
+            agent_peer_end(p, peer);
+        }
+    }
+
+    for (k = 0; k < n; k++) {
+
+        for (i = 0; i < AGENT_PEERS && !agent_peer_is(&p->peer[i], list[k]);
+             i++) { /* void */ }
+
+        for (peer = p->peer; i == AGENT_PEERS && peer->endpoint[0] != '\0';
+             peer++) { /* void */ }
+
+        if (i == AGENT_PEERS) {
+            agent_peer_begin(p, peer, list[k]);
+
+        } else {
+            peer = &p->peer[i];
+        }
+
+        agent_path_to(&peer->path, list[k]->info.name, list[k]->info.boot);
+    }
+}
+
+
+/* Others of the ring; in a fleet of two there is none but ourselves. */
+
+static bool
+agent_peer_lost(const agent_probe_t *p, const agent_peer_t *peer)
+{
+    size_t                i, n;
+    const agent_check_t  *others[AGENT_PEERS];
+
+    n = 0;
+
+    for (i = 0; i < AGENT_PEERS; i++) {
+        if (p->peer[i].endpoint[0] != '\0' && &p->peer[i] != peer) {
+            others[n++] = &p->peer[i].path.check;
+        }
+    }
+
+    if (n == 0) {
+        others[n++] = &p->own.check;
+    }
+
+    return agent_check_accuses(&peer->path.check, others, n);
 }
 
 
 static void
-agent_probe_leave(agent_probe_end_t *e)
+agent_peer_judge(agent_probe_t *p, agent_peer_t *peer, agent_node_t *node)
 {
-    if (e->used && !e->ended) {
-        vc_client_free(&e->client);
-    }
+    bool               lost;
+    agent_peer_said_t  said;
 
-    memset(&e->client, 0, sizeof(e->client));
-    e->used = false;
-    e->live = false;
-    e->ended = false;
-}
+    lost = agent_peer_lost(p, peer);
+    node->lost = lost ? peer->path.check.since : 0;
 
+    said = lost ? AGENT_PEER_LOST
+           : peer->path.check.bad ? AGENT_PEER_ALONE : AGENT_PEER_GOOD;
 
-static void
-agent_probe_join(agent_probe_t *p, agent_probe_end_t *e)
-{
-    vc_client_conf_t  conf;
-
-    if (e->ended) {
-        agent_probe_leave(e);
-        e->next = p->agent->now + agent_spread(AGENT_PROBE_AGAIN);
-    }
-
-    if (e->used || p->agent->now < e->next) {
+    if (peer->said == said) {
         return;
     }
 
-    if (agent_probe_conf(p, e, &conf)) {
-        e->used = true;
-        vc_client_start(&e->client, p->loop, &conf, &agent_probe_handlers, e);
-    }
+    peer->said = said;
 
-    sodium_memzero(conf.token, sizeof(conf.token));
+    switch (said) {
+
+    case AGENT_PEER_LOST:
+        agent_log(AGENT_LOG_WARN, "node \"%s\" is suspected: it has lost %d "
+                  "probes in a row", node->info.name, AGENT_CHECK_MISSES);
+        break;
+
+    case AGENT_PEER_ALONE:
+        agent_log(AGENT_LOG_WARN, "node \"%s\" has lost %d probes in a row, "
+                  "and no other node answers: it is not suspected",
+                  node->info.name, AGENT_CHECK_MISSES);
+        break;
+
+    default:
+        agent_log(AGENT_LOG_INFO, "probes of node \"%s\" come back again",
+                  node->info.name);
+    }
 }
 
 
 static void
-agent_probe_forget(agent_probe_t *p)
+agent_probe_peers(agent_probe_t *p)
 {
-    agent_probe_leave(&p->end[0]);
-    agent_probe_leave(&p->end[1]);
-    memset(&p->check, 0, sizeof(p->check));
-}
+    size_t         i, n;
+    agent_peer_t  *peer;
+    agent_node_t  *node, *self, *list[AGENT_PEERS];
 
+    self = agent_model_self(&p->agent->model);
+    n = self == NULL ? 0 : agent_model_peers(&p->agent->model, self, list);
+    agent_probe_choose(p, list, n);
 
-/* nginx has begun anew: sessions are gone, and nothing is known of it. */
+    for (i = 0; i < AGENT_PEERS; i++) {
+        peer = &p->peer[i];
 
-static void
-agent_probe_reborn(agent_probe_t *p)
-{
-    char                          boot[VOICE_CLUSTER_BOOT_MAX + 1];
-    const voice_cluster_relay_t  *relay;
+        if (peer->endpoint[0] == '\0') {
+            continue;
+        }
 
-    relay = &p->agent->zone.w.c.header->relay;
-    snprintf(boot, sizeof(boot), "%.*s", (int) sizeof(relay->boot) - 1,
-             relay->boot);
+        node = agent_model_node(&p->agent->model, peer->path.node);
 
-    if (strcmp(boot, p->boot) == 0) {
-        return;
-    }
+        if (node->doubted) {
+            node->doubted = false;
+            agent_check_hurry(&peer->path.check, p->talker.now);
+        }
 
-    memcpy(p->boot, boot, sizeof(boot));
-    agent_probe_forget(p);
-}
+        if (agent_path_tick(&peer->path)) {
+            agent_probe_hurry(p);
+        }
 
-
-static void
-agent_probe_send(agent_probe_t *p)
-{
-    uint8_t  payload[AGENT_PROBE_LEN];
-
-    memset(payload, 0, sizeof(payload));
-    voice_put_u32(payload, AGENT_PROBE_MAGIC);
-    voice_put_u32(payload + 4, agent_check_sent(&p->check, p->agent->now));
-
-    if (p->end[0].live && p->end[1].live) {
-        (void) vc_client_send(&p->end[0].client, payload, sizeof(payload),
-                              AGENT_PROBE_SAMPLES);
+        agent_peer_judge(p, peer, node);
     }
 }
 
+
+/* Before the node is registered it is not known which one it is. */
 
 void
 agent_probe_tick(agent_t *a)
@@ -249,40 +294,24 @@ agent_probe_tick(agent_t *a)
         return;
     }
 
-    if (a->conf.probe_period == 0) {
-        agent_probe_forget(p);
+    p->talker.now = a->now;
+    p->talker.period = a->conf.probe_period;
+
+    if (p->talker.period == 0) {
+        agent_path_forget(&p->own);
+        agent_probe_choose(p, NULL, 0);
         a->relay.mute = false;
-        p->told = false;
+        p->own.told = false;
         return;
     }
 
     /* first what has come: that we were slow is nobody's fault */
 
-    (void) vc_loop_turn(p->loop, 0);
+    (void) vc_loop_turn(p->talker.loop, 0);
 
-    /* before that it is not known which node this is */
-
-    if (a->session.register_rev == 0 && !p->end[0].used) {
-        return;
-    }
-
-    agent_probe_reborn(p);
-    agent_probe_join(p, &p->end[0]);
-    agent_probe_join(p, &p->end[1]);
-
-    if (agent_check_due(&p->check, a->now)) {
-        agent_probe_send(p);
-    }
-
-    a->relay.mute = p->check.bad;
-
-    if (p->told != p->check.bad) {
-        p->told = p->check.bad;
-        agent_log(p->told ? AGENT_LOG_ERR : AGENT_LOG_INFO, p->told
-                  ? "this node's relay has lost %d probes in a row: the node "
-                    "says that it is down"
-                  : "probes come through this node's relay again, %d in a row",
-                  p->told ? AGENT_CHECK_MISSES : AGENT_CHECK_GOOD);
+    if (a->session.register_rev != 0 || p->own.end[0].used) {
+        agent_probe_own(p);
+        agent_probe_peers(p);
     }
 }
 
@@ -293,7 +322,8 @@ int
 agent_probe_fd(const agent_t *a)
 {
     return a->probe == NULL || a->zone.mem == NULL
-           || a->conf.probe_period == 0 ? -1 : vc_loop_fd(a->probe->loop);
+           || a->conf.probe_period == 0 ? -1
+           : vc_loop_fd(a->probe->talker.loop);
 }
 
 
@@ -316,7 +346,7 @@ agent_probe_key(agent_probe_t *p, const char *path)
 
     } else {
         why = "";
-        err = voice_token_key_add(&p->keys, buf, (size_t) n, &why);
+        err = voice_token_key_add(&p->talker.keys, buf, (size_t) n, &why);
 
         if (err != VOICE_OK) {
             agent_log(AGENT_LOG_ERR, "\"probe.key\" is \"%s\": %s", path,
@@ -339,26 +369,29 @@ agent_probe_key(agent_probe_t *p, const char *path)
 static bool
 agent_probe_server(agent_probe_t *p, const agent_conf_t *conf)
 {
-    char     error[VC_ERROR_MAX];
-    uint8_t  addr[16];
+    char         error[VC_ERROR_MAX];
+    uint8_t      addr[16];
+    const char  *ca;
 
-    if (!vc_server_parse(&p->server, conf->probe_url, error)) {
+    ca = conf->probe_ca[0] != '\0' ? conf->probe_ca : NULL;
+
+    if (!vc_server_parse(&p->own.server, conf->probe_url, error)) {
         agent_log(AGENT_LOG_ERR, "\"probe.url\": %s", error);
         return false;
     }
 
-    if (inet_pton(AF_INET, p->server.host, addr) != 1
-        && inet_pton(AF_INET6, p->server.host, addr) != 1)
+    if (inet_pton(AF_INET, p->own.server.host, addr) != 1
+        && inet_pton(AF_INET6, p->own.server.host, addr) != 1)
     {
         agent_log(AGENT_LOG_ERR, "\"probe.url\" is \"%s\": expected an IP "
                   "address as its host", conf->probe_url);
         return false;
     }
 
-    if (!vc_server_open(&p->server, conf->probe_ca[0] != '\0'
-                        ? conf->probe_ca : NULL, false, error))
+    if (!vc_server_open(&p->own.server, ca, false, error)
+        || !vc_server_secure(&p->tls, ca, false, error))
     {
-        agent_log(AGENT_LOG_ERR, "\"probe.url\": %s", error);
+        agent_log(AGENT_LOG_ERR, "\"probe.url\" or \"probe.ca\": %s", error);
         return false;
     }
 
@@ -369,7 +402,6 @@ agent_probe_server(agent_probe_t *p, const agent_conf_t *conf)
 bool
 agent_probe_start(agent_t *a)
 {
-    uint64_t        user;
     agent_probe_t  *p;
 
     if (a->conf.probe_key[0] == '\0') {
@@ -379,20 +411,18 @@ agent_probe_start(agent_t *a)
     p = calloc(1, sizeof(agent_probe_t));
     a->probe = p;
 
-    if (p == NULL || (p->loop = vc_loop_create()) == NULL) {
+    if (p == NULL || (p->talker.loop = vc_loop_create()) == NULL) {
         agent_log(AGENT_LOG_ERR, "no memory");
         return false;
     }
 
+    p->agent = a;
+
     /* the same ones after a restart: they take the place of the old ones */
 
-    user = voice_assign_score(1, a->conf.node) | 2;
+    p->talker.user = voice_assign_score(1, a->conf.node) | 2;
 
-    p->agent = a;
-    p->end[0].probe = p;
-    p->end[0].user = user;
-    p->end[1].probe = p;
-    p->end[1].user = user ^ 1;
+    agent_path_init(&p->own, &p->talker);
 
     return agent_probe_key(p, a->conf.probe_key)
            && agent_probe_server(p, &a->conf);
@@ -402,20 +432,25 @@ agent_probe_start(agent_t *a)
 void
 agent_probe_stop(agent_t *a)
 {
+    size_t          i;
     agent_probe_t  *p = a->probe;
 
     if (p == NULL) {
         return;
     }
 
-    if (p->loop != NULL) {
-        agent_probe_leave(&p->end[0]);
-        agent_probe_leave(&p->end[1]);
-        vc_loop_free(p->loop);
+    if (p->talker.loop != NULL) {
+        agent_path_close(&p->own);
+
+        for (i = 0; i < AGENT_PEERS; i++) {
+            agent_path_close(&p->peer[i].path);
+        }
+
+        vc_loop_free(p->talker.loop);
     }
 
-    vc_server_close(&p->server);
-    voice_token_keys_free(&p->keys);
+    vc_server_close(&p->tls);
+    voice_token_keys_free(&p->talker.keys);
     free(p);
     a->probe = NULL;
 }

@@ -48,6 +48,8 @@ agent_session_value(agent_t *a, const char *state)
     snprintf(info.pool, sizeof(info.pool), "%s", a->conf.pool);
     info.capacity = a->conf.capacity != 0 ? a->conf.capacity
                                           : atomic_load(&relay->capacity);
+    info.flags = a->conf.probe_key[0] != '\0' && a->conf.probe_period != 0
+                 ? VOICE_NODE_PROBES : 0;
 
     return agent_value_make_node(&info, a->conf.machine, state);
 }

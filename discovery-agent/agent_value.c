@@ -179,10 +179,25 @@ agent_value_state(const json_t *root, uint32_t *said)
 }
 
 
+/* True or false; it may be absent. */
+
+static bool
+agent_value_flag(const json_t *root, const char *key, bool *flag)
+{
+    const json_t  *value;
+
+    value = json_object_get(root, key);
+    *flag = json_is_true(value);
+
+    return value == NULL || json_is_boolean(value);
+}
+
+
 static bool
 agent_value_node_read(const json_t *root, voice_node_info_t *info,
     char *machine, uint32_t *said, const char **why)
 {
+    bool       probes;
     size_t     i;
     uint64_t   version, capacity;
 
@@ -211,7 +226,13 @@ agent_value_node_read(const json_t *root, voice_node_info_t *info,
         }
     }
 
+    if (!agent_value_flag(root, "probe", &probes)) {
+        *why = "\"probe\" must be true or false";
+        return false;
+    }
+
     info->capacity = (uint32_t) capacity;
+    *said |= probes ? VOICE_NODE_PROBES : 0;
 
     return agent_value_text(root, &agent_value_hid, machine, why);
 }
@@ -360,6 +381,29 @@ agent_value_order(const char *text, agent_order_t *order, uint32_t *after,
 
 
 bool
+agent_value_accusation(const char *text, bool *ask, const char **why)
+{
+    bool     ok;
+    json_t  *root;
+
+    root = agent_value_object(text, why);
+
+    if (root == NULL) {
+        return false;
+    }
+
+    ok = agent_value_flag(root, "ask", ask);
+    json_decref(root);
+
+    if (!ok) {
+        *why = "\"ask\" must be true or false";
+    }
+
+    return ok;
+}
+
+
+bool
 agent_value_guild(const char *text, char *server, char *boot,
     const char **why)
 {
@@ -398,11 +442,12 @@ agent_value_make_node(const voice_node_info_t *info, const char *machine,
     const char *state)
 {
     return agent_value_dump(json_pack("{s:i,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:I,"
-                                      "s:s}",
+                                      "s:s,s:b}",
                "v", AGENT_VALUE_VERSION, "e", info->boot,
                "ws", info->endpoint, "peer", info->peer, "dc", info->dc,
                "rg", info->region, "pool", info->pool, "hid", machine,
-               "cap", (json_int_t) info->capacity, "st", state));
+               "cap", (json_int_t) info->capacity, "st", state,
+               "probe", (info->flags & VOICE_NODE_PROBES) != 0));
 }
 
 

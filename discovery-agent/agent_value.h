@@ -26,6 +26,9 @@ bool agent_value_load(const char *text, voice_node_load_t *load,
 bool agent_value_order(const char *text, agent_order_t *order,
     uint32_t *after, const char **why);
 
+/* ask: not the node's own probes, but a client of it */
+bool agent_value_accusation(const char *text, bool *ask, const char **why);
+
 /* server and boot: buffers of a name and of a boot id */
 bool agent_value_guild(const char *text, char *server, char *boot,
     const char **why);
@@ -38,6 +41,7 @@ void agent_value_machine(const char *text,
 
 
 /* The other way; allocated, NULL without memory. */
+/* Of info's flags VOICE_NODE_PROBES alone. */
 char *agent_value_make_node(const voice_node_info_t *info,
     const char *machine, const char *state);
 char *agent_value_make_load(const voice_node_load_t *load);

@@ -216,6 +216,7 @@ agent_turn(agent_t *a, int signals)
     agent_relay_tick(a);
     agent_probe_tick(a);
     agent_session_tick(a);
+    agent_suspect_tick(a);
     agent_work_tick(a);
     agent_join_tick(a);
     agent_work_flush(a);
@@ -277,6 +278,7 @@ agent_end(agent_t *a)
     agent_etcd_free(a->etcd);
     agent_join_free(a);
     agent_probe_stop(a);
+    agent_evict_free(a);
     agent_model_free(&a->model);
     agent_zone_close(&a->zone);
     free(a->session.published);

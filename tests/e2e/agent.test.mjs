@@ -432,6 +432,9 @@ describe('what others write', () => {
                 ['z/else', 'x'], ['', 'x'], ['a/2', '[]'],
                 ['a/3', '{"s":"n0","e":"b","new":{"deep":[[[]]]}}'],
                 ['q/n1', 'x'.repeat(1000000)], ['q/ghost', { m: 'evict' }],
+                ['x/n1', {}], ['x/n1/n0', 'garbage'], ['x/n1/n0/n0', {}],
+                ['x/UPPER/n0', {}], ['x/n1/ghost', {}], ['x/ghost/n0', {}],
+                ['x/n1/n0', {}],
                 ['l/ghost', { u: 0, g: 0, r: 0 }]
             ]) {
                 await etcd.put(prefix + key, value);
