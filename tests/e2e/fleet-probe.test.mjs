@@ -40,12 +40,13 @@ test('a relay that is there and lets nothing through is left, and comes back',
     async (t) => {
         const fleet = await Fleet.start({ agent: ({ nginx }) => ({
             probe: { key: join(nginx.dir, 'token.key'),
-                url: `ws://127.0.0.1:${nginx.http}/` } }) });
+                url: `ws://127.0.0.1:${nginx.http}/`,
+                ca: join(nginx.dir, 'ca.pem') } }) });
 
         try {
             await until('probes at all nodes', async () => (await Promise.all(
                 fleet.nodes.map((n) => n.nginx.status()))).every((s) =>
-                s.sessions.probes === 2 && s.rx.accepted > 2), 20000);
+                s.sessions.probes === 6 && s.rx.accepted > 6), 20000);
 
             const [one, two] = await callAway(fleet);
             const old = one.at;

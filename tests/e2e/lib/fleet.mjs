@@ -15,7 +15,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { Etcd, spawnChild } from './etcd.mjs';
 import { GatewayClient, guilds } from './gateway.mjs';
 import { Member, OP, newUser } from './member.mjs';
-import { TcpProxy } from './net.mjs';
+import { TcpProxy, UdpProxy, udpPorts } from './net.mjs';
 import { BUILD, Nginx, isRunning } from './nginx.mjs';
 import { newKey, signToken } from './token.mjs';
 import { voicectl } from './voicectl.mjs';
@@ -25,6 +25,9 @@ import { now, until } from './wait.mjs';
 const AGENT = process.env.NGX_VOICE_AGENT ?? join(BUILD, 'ngx-voice-agent');
 
 const PREFIX = 'rv1/test/';
+
+/* what stands before a relay at 127.0.0.1 */
+const FRONT = '127.0.0.2';
 
 const SANITIZER = /(Address|Leak|UndefinedBehavior)Sanitizer|runtime error:/;
 
@@ -71,14 +74,15 @@ export class Fleet {
      * of its configuration, or what gives it for a node; more: guilds; tls:
      * nodes know each other by their certificates, and have no common key;
      * members, args: of etcd; ways: each agent has one of its own to each
-     * member, which can be cut
+     * member, which can be cut; fronts: so has each voice server to clients
      */
     static async start({ nodes = 3, ttl = 5, agent = {}, more = [],
-        tls = false, members = 1, args = [], ways = false } = {})
+        tls = false, members = 1, args = [], ways = false,
+        fronts = false } = {})
     {
         const fleet = new Fleet(more, tls);
 
-        Object.assign(fleet, { ttl, agent, ways });
+        Object.assign(fleet, { ttl, agent, ways, fronts });
         try {
             fleet.members = await Etcd.startCluster(members, { args });
             fleet.etcd = fleet.members[0];     /* the one that is asked */
@@ -149,6 +153,8 @@ export class Fleet {
                 + ` location = /peer { voice_peer; } ${more}`
                 + (this.tls ? 'ssl_client_certificate ca.pem;'
                     + ' ssl_verify_client optional;' : ''),
+            ...this.fronts && { relays: [{ listen: '127.0.0.1',
+                advertise: FRONT }] },
             key: this.key });
 
         nginx.userToken = (user, claims) => this.userToken(user, claims);
@@ -156,7 +162,13 @@ export class Fleet {
         const ways = this.ways ? await Promise.all(this.members.map((e) =>
             TcpProxy.open(e.port, { mark: '/v3/watch' }))) : [];
 
-        return { name, region, pool, dir, nginx, ways, agent: null };
+        const front = this.fronts && {
+            tcp: await TcpProxy.open(nginx.https),
+            udp: await UdpProxy.open(FRONT, '127.0.0.1', nginx.ports[0]) };
+
+        return { name, region, pool, dir, nginx, ways, front, agent: null,
+            endpoint: front ? `127.0.0.1:${front.tcp.port}`
+                : nginx.endpoint };
     }
 
     async startAgent(node) {
@@ -164,7 +176,7 @@ export class Fleet {
 
         writeFileSync(conf, JSON.stringify({ node: node.name,
             region: node.region, ...node.pool && { pool: node.pool },
-            endpoint: `127.0.0.1:${node.nginx.https}`,
+            endpoint: node.endpoint,
             peer: this.tls ? `https://127.0.0.1:${node.nginx.https}/peer`
                 : `http://127.0.0.1:${node.nginx.http}/peer`,
             machine: node.name, cluster_zone: join(node.dir, 'cluster.zone'),
@@ -195,7 +207,7 @@ export class Fleet {
 
     /* Who is meant by an endpoint. */
     at(endpoint) {
-        return this.nodes.find((n) => n.nginx.endpoint === endpoint);
+        return this.nodes.find((n) => n.endpoint === endpoint);
     }
 
     /* Until all agents say so, from where in their texts each one is. */
@@ -263,6 +275,44 @@ export class Fleet {
         node.ways.forEach((w) => w.restore());
     }
 
+    /* Nobody else reaches its voice server any more; the rest goes on. */
+    cutFromClients(node) {
+        const own = udpPorts(node.agent.pid);
+
+        node.front.tcp.lose();
+        node.front.udp.lose((port) => !own.has(port));
+    }
+
+    joinClients(node) {
+        node.front.tcp.restore();
+        node.front.udp.restore();
+    }
+
+    /* Voice of a node's agent does not come through at others. */
+    cutProbes(node, others) {
+        const ports = udpPorts(node.agent.pid);
+
+        others.forEach((o) => o.front.udp.lose((port) => ports.has(port)));
+    }
+
+    joinProbes(others) {
+        others.forEach((o) => o.front.udp.restore());
+    }
+
+    /* Everything that is said in etcd about nodes that are lost. */
+    async suspicions() {
+        return (await this.etcd.list(`${PREFIX}x/`)).map(({ key, value }) =>
+            [key.slice(`${PREFIX}x/`.length), JSON.parse(value)]);
+    }
+
+    /* What a node's nginx has of another one. */
+    async sees(node, other) {
+        const { nodes } = await voicectl('cluster', 'nodes', '--json',
+            '--config', join(node.dir, 'agent.json')).json();
+
+        return nodes.find((n) => n.name === other.name);
+    }
+
     async stop() {
         const faults = [];
 
@@ -294,7 +344,9 @@ export class Fleet {
     }
 
     async clear() {
-        for (const way of this.nodes.flatMap((n) => n.ways)) {
+        for (const way of this.nodes.flatMap((n) => [...n.ways,
+            ...n.front ? [n.front.tcp, n.front.udp] : []]))
+        {
             way.close();
         }
         await Promise.all(this.members.map((e) => e.stop()));

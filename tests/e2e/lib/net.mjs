@@ -1,7 +1,7 @@
 /*
  * Copyright (C) ngx-voice contributors
  *
- * Free ports, and a network that can be cut.  Free ports are taken below the
+ * Free ports, and networks that can be cut.  Free ports are taken below the
  * range that the kernel gives to sockets without one, so that no client of a
  * test gets a server's port.
  */
@@ -10,6 +10,7 @@ import dgram from 'node:dgram';
 import net from 'node:net';
 import { randomInt } from 'node:crypto';
 import { once } from 'node:events';
+import { readFileSync, readdirSync, readlinkSync } from 'node:fs';
 
 
 const FIRST = 20000;
@@ -161,4 +162,73 @@ export class TcpProxy {
         }
         this.held?.forEach((near) => near.destroy());
     }
+}
+
+
+/* Passes datagrams on from one address to another, of the same port. */
+export class UdpProxy {
+    static async open(address, to, port) {
+        const p = new UdpProxy();
+
+        Object.assign(p, { to, port, ways: new Map(), lost: () => false });
+        p.near = dgram.createSocket('udp4', (bytes, from) => {
+            if (!p.lost(from.port)) {
+                p.way(from).send(bytes, port, to);
+            }
+        });
+        p.near.bind(port, address);
+        await once(p.near, 'listening');
+
+        return p;
+    }
+
+    /* The socket that stands for a client. */
+    way(from) {
+        const name = `${from.address}:${from.port}`;
+        let far = this.ways.get(name);
+
+        if (!far) {
+            far = dgram.createSocket('udp4', (bytes) => {
+                if (!this.lost(from.port)) {
+                    this.near.send(bytes, from.port, from.address);
+                }
+            });
+            far.on('error', () => {});
+            this.ways.set(name, far);
+        }
+
+        return far;
+    }
+
+    /* Nothing of clients at such ports passes any more, either way. */
+    lose(which = () => true) {
+        this.lost = which;
+    }
+
+    restore() {
+        this.lost = () => false;
+    }
+
+    close() {
+        this.near.close();
+        this.ways.forEach((far) => far.close());
+    }
+}
+
+
+/* The UDP ports that a process has, over IPv4. */
+export function udpPorts(pid) {
+    const inodes = new Set(readdirSync(`/proc/${pid}/fd`).map((fd) => {
+        try {
+            return /^socket:\[(\d+)\]$/.exec(
+                readlinkSync(`/proc/${pid}/fd/${fd}`))?.[1];
+        } catch {
+            return undefined;          /* closed meanwhile */
+        }
+    }));
+
+    return new Set(readFileSync('/proc/net/udp', 'utf8').trim().split('\n')
+        .slice(1).map((line) => line.trim().split(/\s+/))
+        .filter((f) => inodes.has(f[9]))
+        .map((f) => parseInt(f[1].split(':')[1], 16)));
 }

@@ -1,0 +1,151 @@
+/*
+ * Copyright (C) ngx-voice contributors
+ *
+ * Agents send voice through the servers of other nodes, by the ways that
+ * clients take: a node that is alive and that nobody reaches is left, and one
+ * that only a few do not reach is not.  What is measured is printed.
+ */
+
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { test } from 'node:test';
+
+import { withCall } from './lib/call.mjs';
+import { Fleet, Traveller } from './lib/fleet.mjs';
+import { plainGuilds } from './lib/gateway.mjs';
+import { now, until } from './lib/wait.mjs';
+
+
+const ORDER = 6;           /* seconds that a node stays out */
+
+const GUILDS = plainGuilds(8);
+
+
+const ordered = async (fleet, node) => JSON.parse(
+    await fleet.etcd.get(`rv1/test/q/${node.name}`));
+
+
+/* Until all servers are probed by their own agent and by n others. */
+function probed(fleet, n) {
+    return until('probes at all nodes', async () => (await Promise.all(
+        fleet.nodes.map((o) => o.nginx.status()))).every((s) =>
+        s.sessions.probes === 2 * (n + 1) && s.rx.accepted > 3 * (n + 1)),
+    30000);
+}
+
+
+/* Who reaches nobody is cut off itself. */
+async function cutOff(fleet, prober) {
+    const others = fleet.nodes.filter((n) => n !== prober);
+
+    fleet.cutProbes(prober, others);
+    await until('all to be lost', () => others.every((n) =>
+        prober.agent.text.includes(`node "${n.name}" has lost 3 probes in a `
+            + 'row, and no other node answers')), 20000, 50);
+    assert.deepEqual(await fleet.suspicions(), []);
+    fleet.joinProbes(others);
+    await until('all to be back', () => others.every((n) =>
+        prober.agent.text.includes(`probes of node "${n.name}" come back`)),
+    20000, 50);
+    assert.deepEqual(await fleet.suspicions(), []);
+}
+
+
+/* One alone is believed as far as new guilds go. */
+async function oneAccuser(fleet, node, prober) {
+    const start = now();
+
+    fleet.cutProbes(prober, [node]);
+    await until('a suspicion', async () => (await fleet.suspicions())
+        .length > 0, 20000, 20);
+    assert.deepEqual(await fleet.suspicions(),
+        [[`${node.name}/${prober.name}`, {}]]);
+    await until('all to know', async () => (await Promise.all(fleet.nodes.map(
+        (n) => fleet.sees(n, node)))).every((s) => s.state === 'suspect'));
+
+    for (const guild of GUILDS.slice(1)) {
+        const visitor = await Traveller.join(fleet, fleet.nodes[0], guild.id,
+            guild.channels[0].id);
+
+        assert.notEqual(visitor.at, node);
+        await visitor.leave();
+    }
+
+    /* longer than it takes if others say so, too */
+    await delay(Math.max(0, 5000 - (now() - start)));
+    assert.equal(await ordered(fleet, node), null);
+    assert.equal((await fleet.suspicions()).length, 1);
+    fleet.joinProbes([node]);
+    await until('the end of it', async () => (await fleet.suspicions())
+        .length === 0 && (await fleet.sees(prober, node)).state === 'up',
+    20000, 50);
+}
+
+
+/* Nobody reaches it: it is left, and out until somebody does. */
+async function cut(t, fleet, call, node) {
+    const other = fleet.nodes.find((n) => n !== node);
+    const start = now();
+
+    fleet.cutFromClients(node);
+    await until('the order', () => ordered(fleet, node), 20000, 10);
+    t.diagnostic(`ordered after ${(now() - start).toFixed(0)} ms`);
+
+    const { m, by, why } = await ordered(fleet, node);
+
+    assert.equal(m, 'evict');
+    assert.notEqual(by, node.name);
+    assert.match(why, /^alive, but no voice comes back: \w+, \w+/);
+    assert.equal((await fleet.registered(node)).st, 'up');
+    await call.moves(node);
+    t.diagnostic(`longest silence: ${call.silence(start).toFixed(0)} ms`);
+    assert.notEqual(await fleet.serves(call.guild), node);
+
+    /* the order ends, and nobody reaches it */
+    for (let ends = 0, was = by; ends < 2; await delay(20)) {
+        const order = await ordered(fleet, node);
+
+        ends += was !== null && order === null;
+        was = order;
+        assert.match((await fleet.sees(other, node)).state,
+            /^(evicted|suspect)$/);
+    }
+
+    const back = now();
+
+    fleet.joinClients(node);
+    await until('it to be up again', async () =>
+        (await fleet.sees(other, node)).state === 'up', 60000, 50);
+    t.diagnostic(`up ${(now() - back).toFixed(0)} ms after it was reached`);
+    assert.deepEqual(await fleet.suspicions(), []);
+}
+
+
+test('a node that nobody reaches is left, one that few do not reach is not',
+    async (t) => {
+        const fleet = await Fleet.start({ nodes: 4, fronts: true,
+            more: GUILDS, agent: ({ nginx }) => ({
+                fleet: { alarm_seconds: ORDER, empty_after_ms: 3600000 },
+                probe: { key: join(nginx.dir, 'token.key'),
+                    url: `ws://127.0.0.1:${nginx.http}/`,
+                    ca: join(nginx.dir, 'ca.pem') } }) });
+        const [node, prober, ...rest] = fleet.nodes;
+
+        try {
+            await probed(fleet, 3);
+            await withCall(fleet, { guild: GUILDS[0], on: node,
+                by: [prober, ...rest] }, async (call) => {
+                await cutOff(fleet, prober);
+                await oneAccuser(fleet, node, prober);
+                await call.heard(10);
+                assert.equal(call.listener.voices.length, 1);
+                await cut(t, fleet, call, node);
+                await call.end();
+            });
+        } catch (e) {
+            await fleet.abandon();
+            throw e;
+        }
+        await fleet.stop();
+    });
