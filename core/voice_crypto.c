@@ -3,6 +3,7 @@
  */
 
 
+#include "voice_bytes.h"
 #include "voice_crypto.h"
 #include "voice_crypto_aes.h"
 #include "voice_crypto_kernel.h"
@@ -30,17 +31,31 @@
  * clear bytes in every mode.
  *
  * The nonce is the trailer, or the clear prefix if there is no trailer,
- * filled up with zeros to 24 bytes; AES takes the first 12 of them.
+ * filled up with zeros to 24 bytes; AES takes the first 12 of them.  Where it
+ * is ours to choose, in suffix mode, it begins with a salt that stays.
  */
 
 typedef struct {
     const char       *name;
-    voice_cipher_t    cipher;
+    voice_cipher_t    seal;
+    voice_cipher_t    open;
     bool              rtpsize;     /* clear CSRCs and extension preamble */
     bool              aad;         /* the clear prefix is authenticated */
     bool              tag_first;
     uint8_t           trailer;     /* bytes of the nonce behind the packet */
 } voice_crypto_mode_t;
+
+
+/* Where a packet's parts come to lie; the same for all its receivers. */
+typedef struct {
+    const voice_crypto_packet_t  *packet;
+    size_t                        aad_len;
+    size_t                        text;
+    size_t                        tag;
+    size_t                        trailer;
+    size_t                        trailer_len;
+    uint64_t                      nonce[2];    /* the header, or zeros */
+} voice_crypto_form_t;
 
 
 /* Datagrams of one cipher that are opened together. */
@@ -65,48 +80,83 @@ static size_t voice_crypto_open_end(const voice_lane_t *lane, uint8_t *pkt,
     size_t prefix);
 static void voice_crypto_open_batch(voice_crypto_batch_t *b,
     voice_cipher_t cipher);
-static void voice_crypto_seal_begin(const voice_crypto_mode_t *m,
-    const voice_crypto_packet_t *p, voice_crypto_to_t *to, voice_lane_t *lane);
-static void voice_crypto_seal_end(const voice_crypto_mode_t *m,
-    const voice_crypto_packet_t *p, voice_crypto_to_t *to,
-    const voice_lane_t *lane);
+static void voice_crypto_seal_form(const voice_crypto_mode_t *m,
+    const voice_crypto_packet_t *p, voice_crypto_form_t *f);
+static void voice_crypto_seal_begin(const voice_crypto_form_t *f,
+    voice_crypto_to_t *to, voice_lane_t *lane);
+static void voice_crypto_seal_text(const voice_crypto_form_t *f,
+    voice_lane_t *lane);
+static void voice_crypto_seal_end(voice_crypto_to_t *to,
+    const voice_lane_t *lane, size_t n);
 
 
 static const voice_crypto_mode_t  voice_crypto_modes[VOICE_MODE_COUNT] = {
 
-    /* name, cipher, rtpsize, aad, tag_first, trailer */
+    /* name, seal, open, rtpsize, aad, tag_first, trailer */
 
     [VOICE_MODE_AEAD_AES256_GCM_RTPSIZE] =
-    { "aead_aes256_gcm_rtpsize", VOICE_CIPHER_AES256_GCM,
+    { "aead_aes256_gcm_rtpsize",
+      VOICE_CIPHER_AES256_GCM, VOICE_CIPHER_AES256_GCM,
       true, true, false, VOICE_NONCE4_LEN },
 
     [VOICE_MODE_AEAD_XCHACHA20_POLY1305_RTPSIZE] =
-    { "aead_xchacha20_poly1305_rtpsize", VOICE_CIPHER_XCHACHA20_POLY1305,
+    { "aead_xchacha20_poly1305_rtpsize",
+      VOICE_CIPHER_XCHACHA20_POLY1305, VOICE_CIPHER_XCHACHA20_POLY1305,
       true, true, false, VOICE_NONCE4_LEN },
 
     [VOICE_MODE_XSALSA20_POLY1305_LITE_RTPSIZE] =
-    { "xsalsa20_poly1305_lite_rtpsize", VOICE_CIPHER_XSALSA20_POLY1305,
+    { "xsalsa20_poly1305_lite_rtpsize",
+      VOICE_CIPHER_XSALSA20_POLY1305, VOICE_CIPHER_XSALSA20_POLY1305,
       true, false, true, VOICE_NONCE4_LEN },
 
     [VOICE_MODE_XSALSA20_POLY1305_LITE] =
-    { "xsalsa20_poly1305_lite", VOICE_CIPHER_XSALSA20_POLY1305,
+    { "xsalsa20_poly1305_lite",
+      VOICE_CIPHER_XSALSA20_POLY1305, VOICE_CIPHER_XSALSA20_POLY1305,
       false, false, true, VOICE_NONCE4_LEN },
 
     [VOICE_MODE_XSALSA20_POLY1305_SUFFIX] =
-    { "xsalsa20_poly1305_suffix", VOICE_CIPHER_XSALSA20_POLY1305,
+    { "xsalsa20_poly1305_suffix",
+      VOICE_CIPHER_XSALSA20_POLY1305_SALT, VOICE_CIPHER_XSALSA20_POLY1305,
       false, false, true, VOICE_NONCE24_LEN },
 
     [VOICE_MODE_XSALSA20_POLY1305] =
-    { "xsalsa20_poly1305", VOICE_CIPHER_XSALSA20_POLY1305,
+    { "xsalsa20_poly1305",
+      VOICE_CIPHER_XSALSA20_POLY1305, VOICE_CIPHER_XSALSA20_POLY1305,
       false, false, true, 0 },
 
     [VOICE_MODE_AEAD_AES256_GCM] =
-    { "aead_aes256_gcm", VOICE_CIPHER_AES256_GCM,
+    { "aead_aes256_gcm",
+      VOICE_CIPHER_AES256_GCM, VOICE_CIPHER_AES256_GCM,
       false, true, false, VOICE_NONCE4_LEN },
 };
 
 
 static pthread_once_t  voice_crypto_once = PTHREAD_ONCE_INIT;
+
+
+/*
+ * Four bytes and four zeros, or the other way round, in a register: kernels
+ * read nonces by 8 bytes, and what was just stored is handed on quickly only
+ * if it was one store.
+ */
+
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+#define VOICE_FIRST_FOUR   0
+#define VOICE_LAST_FOUR    32
+#else
+#define VOICE_FIRST_FOUR   32
+#define VOICE_LAST_FOUR    0
+#endif
+
+static inline uint64_t
+voice_crypto_four(const uint8_t *p, int where)
+{
+    uint32_t  v;
+
+    memcpy(&v, p, 4);
+
+    return (uint64_t) v << where;
+}
 
 
 voice_err_t
@@ -187,13 +237,20 @@ void
 voice_crypto_key_init(voice_crypto_key_t *key, voice_mode_t mode,
     const uint8_t secret[VOICE_KEY_LEN])
 {
+    uint8_t  salt[VOICE_SALT_LEN];
+
     memset(key, 0, sizeof(voice_crypto_key_t));
 
     key->mode = mode;
     memcpy(key->secret, secret, VOICE_KEY_LEN);
-    randombytes_buf(key->salt, sizeof(key->salt));
 
-    if (voice_crypto_modes[mode].cipher != VOICE_CIPHER_AES256_GCM) {
+    if (mode == VOICE_MODE_XSALSA20_POLY1305_SUFFIX) {
+        randombytes_buf(salt, sizeof(salt));
+        voice_crypto_salt(key, salt);
+        return;
+    }
+
+    if (voice_crypto_modes[mode].seal != VOICE_CIPHER_AES256_GCM) {
         return;
     }
 
@@ -206,6 +263,15 @@ voice_crypto_key_init(voice_crypto_key_t *key, voice_mode_t mode,
     }
 
 #endif
+}
+
+
+void
+voice_crypto_salt(voice_crypto_key_t *key, const uint8_t salt[VOICE_SALT_LEN])
+{
+    memcpy(key->salt, salt, VOICE_SALT_LEN);
+
+    crypto_core_hsalsa20(key->subkey, salt, key->secret, NULL);
 }
 
 
@@ -226,10 +292,7 @@ voice_crypto_key_wipe(voice_crypto_key_t *key)
 void
 voice_nonce_server(uint32_t k, uint8_t out[VOICE_NONCE4_LEN])
 {
-    out[0] = (uint8_t) (0x80 | (k >> 23 & 0x7F));
-    out[1] = (uint8_t) (k >> 15);
-    out[2] = (uint8_t) (k >> 7);
-    out[3] = (uint8_t) (0x80 | (k & 0x7F));
+    voice_put_u32(out, 0x80000080 | (k << 1 & 0x7FFFFF00) | (k & 0x7F));
 }
 
 
@@ -284,7 +347,7 @@ voice_crypto_open_many(voice_crypto_from_t *from, size_t n)
         for (i = 0; i < n; i++) {
             f = &from[i];
 
-            if ((int) voice_crypto_modes[f->key->mode].cipher != cipher) {
+            if ((int) voice_crypto_modes[f->key->mode].open != cipher) {
                 continue;
             }
 
@@ -371,7 +434,7 @@ voice_crypto_open(const voice_crypto_key_t *key, uint8_t *pkt, size_t len,
         return err;
     }
 
-    voice_lanes_run(voice_crypto_modes[key->mode].cipher, &lane, 1,
+    voice_lanes_run(voice_crypto_modes[key->mode].open, &lane, 1,
                     VOICE_LANES_OPEN);
 
     if (lane.err != VOICE_OK) {
@@ -444,6 +507,7 @@ voice_crypto_seal_rtp(voice_mode_t mode, const uint8_t *hdr, size_t hdr_len,
 {
     size_t                      i, k;
     voice_lane_t                lane[VOICE_LANES_MAX];
+    voice_crypto_form_t         f;
     voice_crypto_packet_t       p;
     const voice_crypto_mode_t  *m;
 
@@ -454,18 +518,18 @@ voice_crypto_seal_rtp(voice_mode_t mode, const uint8_t *hdr, size_t hdr_len,
     p.plain = plain;
     p.len = len;
 
+    voice_crypto_seal_form(m, &p, &f);
+
     for ( /* void */ ; n != 0; to += k, n -= k) {
         k = n < VOICE_LANES_MAX ? n : VOICE_LANES_MAX;
 
         for (i = 0; i < k; i++) {
-            voice_crypto_seal_begin(m, &p, &to[i], &lane[i]);
+            voice_crypto_seal_begin(&f, &to[i], &lane[i]);
         }
 
-        voice_lanes_run(m->cipher, lane, k, VOICE_LANES_SEAL_SAME);
-
-        for (i = 0; i < k; i++) {
-            voice_crypto_seal_end(m, &p, &to[i], &lane[i]);
-        }
+        voice_crypto_seal_text(&f, lane);
+        voice_lanes_run(m->seal, lane, k, VOICE_LANES_SEAL_SAME);
+        voice_crypto_seal_end(to, lane, k);
     }
 }
 
@@ -476,6 +540,7 @@ voice_crypto_seal_many(voice_mode_t mode, const voice_crypto_packet_t *packet,
 {
     size_t                      i, k;
     voice_lane_t                lane[VOICE_LANES_MAX];
+    voice_crypto_form_t         f;
     const voice_crypto_mode_t  *m;
 
     m = &voice_crypto_modes[mode];
@@ -484,14 +549,13 @@ voice_crypto_seal_many(voice_mode_t mode, const voice_crypto_packet_t *packet,
         k = n < VOICE_LANES_MAX ? n : VOICE_LANES_MAX;
 
         for (i = 0; i < k; i++) {
-            voice_crypto_seal_begin(m, &packet[i], &to[i], &lane[i]);
+            voice_crypto_seal_form(m, &packet[i], &f);
+            voice_crypto_seal_begin(&f, &to[i], &lane[i]);
+            voice_crypto_seal_text(&f, &lane[i]);
         }
 
-        voice_lanes_run(m->cipher, lane, k, VOICE_LANES_SEAL);
-
-        for (i = 0; i < k; i++) {
-            voice_crypto_seal_end(m, &packet[i], &to[i], &lane[i]);
-        }
+        voice_lanes_run(m->seal, lane, k, VOICE_LANES_SEAL);
+        voice_crypto_seal_end(to, lane, k);
     }
 }
 
@@ -500,6 +564,7 @@ void
 voice_crypto_seal_rtcp(const uint8_t *pkt, size_t len, voice_crypto_to_t *to)
 {
     voice_lane_t                lane;
+    voice_crypto_form_t         f;
     voice_crypto_packet_t       p;
     const voice_crypto_mode_t  *m;
 
@@ -510,80 +575,113 @@ voice_crypto_seal_rtcp(const uint8_t *pkt, size_t len, voice_crypto_to_t *to)
     p.plain = pkt + VOICE_RTCP_HEADER_LEN;
     p.len = len - VOICE_RTCP_HEADER_LEN;
 
-    voice_crypto_seal_begin(m, &p, to, &lane);
-    voice_lanes_run(m->cipher, &lane, 1, VOICE_LANES_SEAL_SAME);
-    voice_crypto_seal_end(m, &p, to, &lane);
+    voice_crypto_seal_form(m, &p, &f);
+    voice_crypto_seal_begin(&f, to, &lane);
+    voice_crypto_seal_text(&f, &lane);
+    voice_lanes_run(m->seal, &lane, 1, VOICE_LANES_SEAL_SAME);
+    voice_crypto_seal_end(to, &lane, 1);
 }
 
 
-/* Copies of a known length are a move or two, others are a call. */
 static void
-voice_crypto_seal_begin(const voice_crypto_mode_t *m,
-    const voice_crypto_packet_t *p, voice_crypto_to_t *to, voice_lane_t *lane)
+voice_crypto_seal_form(const voice_crypto_mode_t *m,
+    const voice_crypto_packet_t *p, voice_crypto_form_t *f)
 {
-    if (p->hdr_len == VOICE_RTP_HEADER_LEN) {
-        memcpy(to->out, p->hdr, VOICE_RTP_HEADER_LEN);
+    f->packet = p;
+    f->aad_len = m->aad ? p->hdr_len : 0;
+    f->text = p->hdr_len + (m->tag_first ? VOICE_TAG_LEN : 0);
+    f->tag = p->hdr_len + (m->tag_first ? 0 : p->len);
+    f->trailer = p->hdr_len + p->len + VOICE_TAG_LEN;
+    f->trailer_len = m->trailer;
+
+    f->nonce[0] = 0;
+    f->nonce[1] = 0;
+
+    if (m->trailer == 0) {
+        memcpy(f->nonce, p->hdr, p->hdr_len);
+    }
+}
+
+
+/*
+ * All of a datagram that isn't the cipher's.  Copies of a known length are a
+ * move or two, others are a call.
+ */
+static inline void
+voice_crypto_seal_begin(const voice_crypto_form_t *f, voice_crypto_to_t *to,
+    voice_lane_t *lane)
+{
+    uint8_t        *out;
+    uint64_t        one, two, three;
+    const uint8_t  *salt;
+
+    out = to->out;
+
+    if (f->packet->hdr_len == VOICE_RTP_HEADER_LEN) {
+        memcpy(out, f->packet->hdr, VOICE_RTP_HEADER_LEN);
 
     } else {
-        memcpy(to->out, p->hdr, p->hdr_len);
+        memcpy(out, f->packet->hdr, f->packet->hdr_len);
     }
 
-    lane->key = to->key;
-    lane->in = p->plain;
-    lane->out = to->out + p->hdr_len + (m->tag_first ? VOICE_TAG_LEN : 0);
-    lane->tag = to->out + p->hdr_len + (m->tag_first ? 0 : p->len);
-    lane->len = (uint32_t) p->len;
-    lane->aad = p->hdr;
-    lane->aad_len = m->aad ? (uint32_t) p->hdr_len : 0;
+    one = f->nonce[0];
+    two = f->nonce[1];
+    three = 0;
 
-    memset(lane->nonce, 0, sizeof(lane->nonce));
-
-    switch (m->trailer) {
+    switch (f->trailer_len) {
 
     case 0:
-        memcpy(lane->nonce, p->hdr, p->hdr_len);
         break;
 
     case VOICE_NONCE4_LEN:
-        memcpy(lane->nonce, to->nonce, VOICE_NONCE4_LEN);
+        memcpy(out + f->trailer, to->nonce, VOICE_NONCE4_LEN);
+        one = voice_crypto_four(to->nonce, VOICE_FIRST_FOUR);
         break;
 
     default: /* VOICE_NONCE24_LEN */
-        memcpy(lane->nonce, to->nonce, VOICE_NONCE4_LEN);
-        memcpy(lane->nonce + VOICE_NONCE4_LEN, to->key->salt,
-               sizeof(to->key->salt));
+        salt = to->key->salt;
+        memcpy(out + f->trailer, salt, VOICE_SALT_LEN);
+        memcpy(out + f->trailer + VOICE_SALT_LEN, to->nonce, VOICE_NONCE4_LEN);
+
+        memcpy(&one, salt, 8);
+        memcpy(&two, salt + 8, 8);
+        three = voice_crypto_four(salt + 16, VOICE_FIRST_FOUR)
+                | voice_crypto_four(to->nonce, VOICE_LAST_FOUR);
         break;
     }
+
+    memcpy(lane->nonce, &one, 8);
+    memcpy(lane->nonce + 8, &two, 8);
+    memcpy(lane->nonce + 16, &three, 8);
+
+    lane->key = to->key;
+    lane->out = out + f->text;
+    lane->tag = out + f->tag;
+
+    to->out_len = f->trailer + f->trailer_len;
+}
+
+
+/* What may be the same for all. */
+static void
+voice_crypto_seal_text(const voice_crypto_form_t *f, voice_lane_t *lane)
+{
+    lane->in = f->packet->plain;
+    lane->len = (uint32_t) f->packet->len;
+    lane->aad = f->packet->hdr;
+    lane->aad_len = (uint32_t) f->aad_len;
 }
 
 
 static void
-voice_crypto_seal_end(const voice_crypto_mode_t *m,
-    const voice_crypto_packet_t *p, voice_crypto_to_t *to,
-    const voice_lane_t *lane)
+voice_crypto_seal_end(voice_crypto_to_t *to, const voice_lane_t *lane,
+    size_t n)
 {
-    uint8_t  *last;
+    size_t  i;
 
-    if (lane->err != VOICE_OK) {
-        to->out_len = 0;
-        return;
+    for (i = 0; i < n; i++) {
+        if (lane[i].err != VOICE_OK) {
+            to[i].out_len = 0;
+        }
     }
-
-    last = to->out + p->hdr_len + VOICE_TAG_LEN + p->len;
-
-    switch (m->trailer) {
-
-    case 0:
-        break;
-
-    case VOICE_NONCE4_LEN:
-        memcpy(last, lane->nonce, VOICE_NONCE4_LEN);
-        break;
-
-    default: /* VOICE_NONCE24_LEN */
-        memcpy(last, lane->nonce, VOICE_NONCE24_LEN);
-        break;
-    }
-
-    to->out_len = (size_t) (last - to->out) + m->trailer;
 }

@@ -25,6 +25,7 @@
 #define VOICE_TAG_LEN         16
 #define VOICE_NONCE4_LEN      4
 #define VOICE_NONCE24_LEN     24
+#define VOICE_SALT_LEN        (VOICE_NONCE24_LEN - VOICE_NONCE4_LEN)
 
 /* the most that sealing adds to header and plaintext (suffix mode) */
 #define VOICE_SEAL_OVERHEAD   (VOICE_TAG_LEN + VOICE_NONCE24_LEN)
@@ -70,7 +71,8 @@ typedef enum {
  */
 typedef struct {
     _Alignas(16) uint8_t   secret[VOICE_KEY_LEN];
-    uint8_t                salt[20];   /* rest of a suffix mode nonce */
+    uint8_t                subkey[VOICE_KEY_LEN];  /* voice_crypto_salt() */
+    uint8_t                salt[VOICE_SALT_LEN];
     voice_mode_t           mode;
     _Alignas(16) uint8_t   gcm[496];   /* voice_gcm_key_t */
     _Alignas(16) uint8_t   aes[512];   /* crypto_aead_aes256gcm_state */
@@ -152,7 +154,10 @@ voice_err_t voice_mode_parse(const char *name, size_t len, voice_mode_t *mode);
  */
 bool voice_mode_nonce_is_header(voice_mode_t mode);
 
-/* Bytes of it that end a packet: 4, 24, or 0 where the header is the nonce. */
+/*
+ * Bytes of it that end a packet: 4, 24, or 0 where the header is the nonce.
+ * Of 24 the first 20 are random and stay with the prepared key.
+ */
 size_t voice_mode_nonce_len(voice_mode_t mode);
 
 void voice_crypto_key_init(voice_crypto_key_t *key, voice_mode_t mode,

@@ -17,7 +17,7 @@ static voice_err_t voice_kernels_check(voice_kernels_t *ks,
 
 #define VOICE_KERNEL_PORTABLE_LANES                                           \
     { voice_lanes_portable_gcm, voice_lanes_portable_xchacha20,               \
-      voice_lanes_portable_xsalsa20 }
+      voice_lanes_portable_xsalsa20, voice_lanes_portable_xsalsa20 }
 
 
 static const voice_kernel_t  voice_kernel_table[VOICE_KERNEL_COUNT] = {
@@ -28,11 +28,11 @@ static const voice_kernel_t  voice_kernel_table[VOICE_KERNEL_COUNT] = {
 
     [VOICE_KERNEL_AVX2] = { VOICE_CPU_KERNEL2,
         { voice_lanes_avx2_gcm, voice_lanes_avx2_xchacha20,
-          voice_lanes_avx2_xsalsa20 } },
+          voice_lanes_avx2_xsalsa20, voice_lanes_avx2_xsalsa20_salt } },
 
     [VOICE_KERNEL_AVX512] = { VOICE_CPU_KERNEL512,
         { voice_lanes_avx512_gcm, voice_lanes_avx512_xchacha20,
-          voice_lanes_avx512_xsalsa20 } },
+          voice_lanes_avx512_xsalsa20, voice_lanes_avx512_xsalsa20_salt } },
 
 #endif
 };
@@ -50,6 +50,7 @@ static const char *const  voice_cipher_names[VOICE_CIPHER_COUNT] = {
     [VOICE_CIPHER_AES256_GCM] = "AES-256-GCM",
     [VOICE_CIPHER_XCHACHA20_POLY1305] = "XChaCha20-Poly1305",
     [VOICE_CIPHER_XSALSA20_POLY1305] = "XSalsa20-Poly1305",
+    [VOICE_CIPHER_XSALSA20_POLY1305_SALT] = "XSalsa20-Poly1305 with a salt",
 };
 
 

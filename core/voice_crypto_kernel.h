@@ -29,6 +29,7 @@ typedef enum {
     VOICE_CIPHER_AES256_GCM = 0,
     VOICE_CIPHER_XCHACHA20_POLY1305,
     VOICE_CIPHER_XSALSA20_POLY1305,
+    VOICE_CIPHER_XSALSA20_POLY1305_SALT,   /* nonces begin with key->salt */
     VOICE_CIPHER_COUNT
 } voice_cipher_t;
 
@@ -42,19 +43,21 @@ typedef enum {
 
 
 /*
- * The XSalsa20 cipher knows no AAD and ignores it.  Nothing may overlap.
- * When opening, out is scratch: it is written whatever the tag says.
+ * The XSalsa20 ciphers know no AAD and ignore it.  Nothing may overlap.
+ * When opening, out is scratch: it is written whatever the tag says.  With
+ * VOICE_LANES_SEAL_SAME, in, aad, len and aad_len of lane 0 are for all; the
+ * others' are not read.
  */
 typedef struct {
+    _Alignas(8) uint8_t        nonce[VOICE_NONCE24_LEN];   /* AES: 12 */
     const voice_crypto_key_t  *key;
-    const uint8_t             *in;
-    const uint8_t             *aad;
     uint8_t                   *out;          /* len bytes */
     uint8_t                   *tag;          /* seal: set; open: compared */
+    const uint8_t             *in;
+    const uint8_t             *aad;
     uint32_t                   len;
     uint32_t                   aad_len;
     voice_err_t                err;          /* is set */
-    uint8_t                    nonce[32];    /* 24, then zeros; AES: 12 */
 } voice_lane_t;
 
 
@@ -152,6 +155,14 @@ voice_lanes_run(voice_cipher_t cipher, voice_lane_t *lane, size_t n,
 }
 
 
+/*
+ * The first 20 bytes of the nonces that a key seals with in suffix mode.
+ * XSalsa20 derives a key for the packet from the first 16 of them, which is
+ * one block in four of a short packet: here once for all packets.
+ */
+void voice_crypto_salt(voice_crypto_key_t *key,
+    const uint8_t salt[VOICE_SALT_LEN]);
+
 /* Prepares key->gcm from the secret; wants a CPU of VOICE_CPU_GCM. */
 void voice_gcm_key_init(voice_crypto_key_t *key);
 
@@ -169,6 +180,8 @@ void voice_lanes_avx2_xchacha20(voice_lane_t *lane, size_t n,
     voice_lanes_how_t how);
 void voice_lanes_avx2_xsalsa20(voice_lane_t *lane, size_t n,
     voice_lanes_how_t how);
+void voice_lanes_avx2_xsalsa20_salt(voice_lane_t *lane, size_t n,
+    voice_lanes_how_t how);
 
 void voice_lanes_avx512_gcm(voice_lane_t *lane, size_t n,
     voice_lanes_how_t how);
@@ -176,11 +189,15 @@ void voice_lanes_avx512_xchacha20(voice_lane_t *lane, size_t n,
     voice_lanes_how_t how);
 void voice_lanes_avx512_xsalsa20(voice_lane_t *lane, size_t n,
     voice_lanes_how_t how);
+void voice_lanes_avx512_xsalsa20_salt(voice_lane_t *lane, size_t n,
+    voice_lanes_how_t how);
 
 /* 8 lanes with the instructions of AVX-512, for what wouldn't fill 16 */
 void voice_lanes_avx512vl_xchacha20(voice_lane_t *lane, size_t n,
     voice_lanes_how_t how);
 void voice_lanes_avx512vl_xsalsa20(voice_lane_t *lane, size_t n,
+    voice_lanes_how_t how);
+void voice_lanes_avx512vl_xsalsa20_salt(voice_lane_t *lane, size_t n,
     voice_lanes_how_t how);
 
 

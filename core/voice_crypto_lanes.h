@@ -26,6 +26,7 @@
  *
  *   VX_LANES, vx_t           lanes, and a vector of so many 32-bit words
  *   VX_REGISTERS             how many vectors fit the registers
+ *   VX_UNROLL                before a loop that is to be unrolled
  *   VX_FN, VX_PART           static for the right target: inlined; not so
  *   vx_load vx_store         from and to memory, unaligned
  *   vx_set32 vx_set64        the same number everywhere
@@ -35,9 +36,12 @@
  *   vx_xor vx_and vx_or vx_andnot (~a & b)
  *   vx_lo32 vx_hi32          interleave words of two vectors, low and high
  *   vx_lo64 vx_hi64          the same with 64-bit words
- *   vx_gather_keys           words 0..7 of keys, 8..13 of nonces
+ *   vx_gather_keys           secrets, or subkeys, into 8 words
+ *   vx_gather_pair           8 bytes of each nonce into 2 words
  *   vx_gather                up to 64 bytes of each lane into words
- *   vx_scatter               the way back
+ *   vx_quads                 4 words to 16 bytes of each lane: rows 0 4 8 12,
+ *                            1 5 9 13, 2 6 10 14 and 3 7 11 15
+ *   vx_scatter               quads into up to 64 bytes of each lane's output
  *   voice_poly_*             voice_crypto_poly26.h or ..._poly44.h
  */
 
@@ -46,298 +50,191 @@
 #define _VOICE_CRYPTO_LANES_H_INCLUDED_
 
 
+#include "voice_crypto_copy.h"
+#include "voice_crypto_stream.h"
+
 #include <sodium.h>
 #include <string.h>
 
 
-/* Lanes beyond n are dummies: lane 0 again, but nothing is stored. */
+/*
+ * Lanes beyond n are dummies: lane 0 again, but nothing is stored.  Where all
+ * lanes share one text, the arrays aren't set.
+ */
 typedef struct {
     voice_poly_t         a;
     voice_poly_t         b;
     vx_t                 in[16];            /* of the next block */
-    const uint8_t       *text[VX_LANES];
-    const uint8_t       *aad[VX_LANES];
-    uint8_t             *out[VX_LANES];
-    uint32_t             len[VX_LANES];
-    uint32_t             aad_len[VX_LANES];
+    voice_lane_t        *lane;              /* n of them */
+    size_t               n;
+    const voice_lane_t  *shared;            /* has the text of all; or NULL */
     uint32_t             least;             /* length of the shortest text */
     uint32_t             most;              /* of the longest */
-    size_t               n;
     bool                 salsa;
-    voice_lanes_how_t    how;
+    bool                 salted;            /* the subkeys are there */
+    bool                 open;
+    const uint8_t       *text[VX_LANES];
+    const uint8_t       *aad[VX_LANES];
+    uint32_t             len[VX_LANES];
+    uint32_t             aad_len[VX_LANES];
 } voice_lanes_t;
 
 
 /*
- * Half of a round is four quarters that don't depend on each other.  Side by
- * side they keep the processor busiest.  Where there are but 16 registers, one
- * Salsa quarter after the other has fewer words wait in memory, and the
- * processor still looks far enough ahead; for ChaCha it is all the same.
+ * Read from 64 - size on: ones in the first `size` bytes; a 1 behind them.
+ * For words, so the bytes in front of both don't matter.
+ */
+static const uint8_t  voice_lanes_keep[128] = {
+    [0 ... 63] = 0xFF
+};
+
+static const uint8_t  voice_lanes_pad[128] = {
+    [64] = 1
+};
+
+
+/*
+ * The block input: a subkey and the last 8 bytes of the nonce.  A subkey can
+ * only be kept where the nonces begin with a salt.  All other modes have the
+ * number of the packet in the first four bytes.
  */
 
-#define VOICE_SALSA_STEP(x, d, a, b, r)                                       \
-    (x)[d] = vx_xor_rol32((x)[d], vx_add32((x)[a], (x)[b]), r)
-
-#define VOICE_CHACHA_HALF(x, a, b, c, d, r, s)                                \
-    (x)[a] = vx_add32((x)[a], (x)[b]);                                        \
-    (x)[d] = vx_rol32(vx_xor((x)[d], (x)[a]), r);                             \
-    (x)[c] = vx_add32((x)[c], (x)[d]);                                        \
-    (x)[b] = vx_rol32(vx_xor((x)[b], (x)[c]), s)
-
-
-#if VX_REGISTERS == 16
-
-#define VOICE_SALSA_QUARTER(x, a, b, c, d)                                    \
-    VOICE_SALSA_STEP(x, b, a, d, 7);                                          \
-    VOICE_SALSA_STEP(x, c, b, a, 9);                                          \
-    VOICE_SALSA_STEP(x, d, c, b, 13);                                         \
-    VOICE_SALSA_STEP(x, a, d, c, 18)
-
-#define VOICE_SALSA_HALF(x, a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p)   \
-    VOICE_SALSA_QUARTER(x, a, b, c, d);                                       \
-    VOICE_SALSA_QUARTER(x, e, f, g, h);                                       \
-    VOICE_SALSA_QUARTER(x, i, j, k, l);                                       \
-    VOICE_SALSA_QUARTER(x, m, n, o, p)
-
-#else
-
-#define VOICE_SALSA_STEPS(x, b, a, d, f, e, h, j, i, l, n, m, p, r)           \
-    VOICE_SALSA_STEP(x, b, a, d, r);                                          \
-    VOICE_SALSA_STEP(x, f, e, h, r);                                          \
-    VOICE_SALSA_STEP(x, j, i, l, r);                                          \
-    VOICE_SALSA_STEP(x, n, m, p, r)
-
-#define VOICE_SALSA_HALF(x, a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p)   \
-    VOICE_SALSA_STEPS(x, b, a, d, f, e, h, j, i, l, n, m, p, 7);              \
-    VOICE_SALSA_STEPS(x, c, b, a, g, f, e, k, j, i, o, n, m, 9);              \
-    VOICE_SALSA_STEPS(x, d, c, b, h, g, f, l, k, j, p, o, n, 13);             \
-    VOICE_SALSA_STEPS(x, a, d, c, e, h, g, i, l, k, m, p, o, 18)
-
-#endif
-
-
-/* Columns, then rows. */
-
-VX_FN void
-voice_lanes_salsa20(vx_t x[16])
-{
-    int  i;
-
-    for (i = 0; i < 20; i += 2) {
-        VOICE_SALSA_HALF(x, 0, 4, 8, 12, 5, 9, 13, 1, 10, 14, 2, 6,
-                         15, 3, 7, 11);
-        VOICE_SALSA_HALF(x, 0, 1, 2, 3, 5, 6, 7, 4, 10, 11, 8, 9,
-                         15, 12, 13, 14);
-    }
-}
-
-
-VX_FN void
-voice_lanes_chacha20(vx_t x[16])
-{
-    int  i;
-
-    for (i = 0; i < 20; i += 2) {
-
-        /* columns */
-
-        VOICE_CHACHA_HALF(x, 0, 4, 8, 12, 16, 12);
-        VOICE_CHACHA_HALF(x, 1, 5, 9, 13, 16, 12);
-        VOICE_CHACHA_HALF(x, 2, 6, 10, 14, 16, 12);
-        VOICE_CHACHA_HALF(x, 3, 7, 11, 15, 16, 12);
-
-        VOICE_CHACHA_HALF(x, 0, 4, 8, 12, 8, 7);
-        VOICE_CHACHA_HALF(x, 1, 5, 9, 13, 8, 7);
-        VOICE_CHACHA_HALF(x, 2, 6, 10, 14, 8, 7);
-        VOICE_CHACHA_HALF(x, 3, 7, 11, 15, 8, 7);
-
-        /* diagonals */
-
-        VOICE_CHACHA_HALF(x, 0, 5, 10, 15, 16, 12);
-        VOICE_CHACHA_HALF(x, 1, 6, 11, 12, 16, 12);
-        VOICE_CHACHA_HALF(x, 2, 7, 8, 13, 16, 12);
-        VOICE_CHACHA_HALF(x, 3, 4, 9, 14, 16, 12);
-
-        VOICE_CHACHA_HALF(x, 0, 5, 10, 15, 8, 7);
-        VOICE_CHACHA_HALF(x, 1, 6, 11, 12, 8, 7);
-        VOICE_CHACHA_HALF(x, 2, 7, 8, 13, 8, 7);
-        VOICE_CHACHA_HALF(x, 3, 4, 9, 14, 8, 7);
-    }
-}
-
-
-/* Where key, nonce or counter, and constant go in a block of each cipher. */
-
 VX_PART void
-voice_lanes_input(vx_t x[16], const vx_t key[8], const vx_t nonce[4],
-    bool salsa)
+voice_lanes_setup(voice_lanes_t *l)
 {
-    const vx_t  c0 = vx_set32(0x61707865), c1 = vx_set32(0x3320646e),
-                c2 = vx_set32(0x79622d32), c3 = vx_set32(0x6b206574);
+    vx_t  key[8], nonce[4], last[4];
 
-    if (salsa) {
-        x[0] = c0;
-        x[1] = key[0];
-        x[2] = key[1];
-        x[3] = key[2];
-        x[4] = key[3];
-        x[5] = c1;
-        x[6] = nonce[0];
-        x[7] = nonce[1];
-        x[8] = nonce[2];
-        x[9] = nonce[3];
-        x[10] = c2;
-        x[11] = key[4];
-        x[12] = key[5];
-        x[13] = key[6];
-        x[14] = key[7];
-        x[15] = c3;
-        return;
+    vx_gather_keys(key, l->lane, l->n, l->salted);
+
+    if (!l->salted) {
+        vx_gather_pair(nonce, l->lane, l->n, 0);
+        vx_gather_pair(nonce + 2, l->lane, l->n, 8);
+
+        voice_stream_subkeys(key, nonce, l->salsa);
     }
 
-    x[0] = c0;
-    x[1] = c1;
-    x[2] = c2;
-    x[3] = c3;
-    x[4] = key[0];
-    x[5] = key[1];
-    x[6] = key[2];
-    x[7] = key[3];
-    x[8] = key[4];
-    x[9] = key[5];
-    x[10] = key[6];
-    x[11] = key[7];
-    x[12] = nonce[0];
-    x[13] = nonce[1];
-    x[14] = nonce[2];
-    x[15] = nonce[3];
-}
+    /*
+     * Salsa20: nonce, 64-bit counter.  RFC 8439 2.3: 32-bit counter, nonce of
+     * 12 bytes, 4 of them zero.
+     */
 
+    vx_gather_pair(l->salsa ? last : last + 2, l->lane, l->n, 16);
 
-/* The rounds; arrays in memory are only touched before and after them. */
+    last[l->salsa ? 2 : 0] = vx_set32(0);
+    last[l->salsa ? 3 : 1] = vx_set32(0);
 
-VX_PART void
-voice_lanes_rounds(vx_t x[16], bool salsa)
-{
-    int   i;
-    vx_t  v[16];
-
-    VX_UNROLL
-    for (i = 0; i < 16; i++) {
-        v[i] = x[i];
-    }
-
-    if (salsa) {
-        voice_lanes_salsa20(v);
-
-    } else {
-        voice_lanes_chacha20(v);
-    }
-
-    VX_UNROLL
-    for (i = 0; i < 16; i++) {
-        x[i] = v[i];
-    }
+    voice_stream_input(l->in, key, last, l->salsa);
 }
 
 
 /*
- * HSalsa20 or HChaCha20 of the first 16 nonce bytes, then the block input
- * with the last 8.  No mode lets the subkey be kept: all of them have the
- * packet's own number in the first four bytes.
+ * Key stream for the next bytes: one block or two, 16 words each; gives their
+ * number.  32 bits of counter are enough by far.
+ */
+
+VX_PART size_t
+voice_lanes_blocks(voice_lanes_t *l, vx_t x[32], uint32_t bytes)
+{
+    vx_t  *counter;
+
+    counter = &l->in[l->salsa ? 8 : 12];
+
+#if VX_REGISTERS == 32
+
+    if (bytes > 64) {
+        if (l->salsa) {
+            voice_stream_salsa20_two(x, l->in);
+
+        } else {
+            voice_stream_chacha20_two(x, l->in);
+        }
+
+        *counter = vx_add32(*counter, vx_set32(2));
+
+        return 32;
+    }
+
+#else
+
+    (void) bytes;
+
+#endif
+
+    if (l->salsa) {
+        voice_stream_salsa20(x, l->in);
+
+    } else {
+        voice_stream_chacha20(x, l->in);
+    }
+
+    *counter = vx_add32(*counter, vx_set32(1));
+
+    return 16;
+}
+
+
+/*
+ * Blocks of Poly1305, 4 words each; `last` is the bit behind the last one.
+ * The words become quads, as by vx_quads(): two of its eight steps are there
+ * already, and the others fill what multiplications leave of the processor.
  */
 
 VX_PART void
-voice_lanes_setup(voice_lanes_t *l, const voice_lane_t *lane)
-{
-    vx_t  w[16], x[16], sub[8], last[4];
-
-    vx_gather_keys(w, lane, l->n);
-
-    voice_lanes_input(x, w, w + 8, l->salsa);
-    voice_lanes_rounds(x, l->salsa);
-
-    if (l->salsa) {
-        sub[0] = x[0];
-        sub[1] = x[5];
-        sub[2] = x[10];
-        sub[3] = x[15];
-        sub[4] = x[6];
-        sub[5] = x[7];
-        sub[6] = x[8];
-        sub[7] = x[9];
-
-        /* nonce, 64-bit counter */
-
-        last[0] = w[12];
-        last[1] = w[13];
-        last[2] = vx_set32(0);
-        last[3] = vx_set32(0);
-
-    } else {
-        sub[0] = x[0];
-        sub[1] = x[1];
-        sub[2] = x[2];
-        sub[3] = x[3];
-        sub[4] = x[12];
-        sub[5] = x[13];
-        sub[6] = x[14];
-        sub[7] = x[15];
-
-        /* RFC 8439 2.3: 32-bit counter, nonce of 12 bytes, 4 of them zero */
-
-        last[0] = vx_set32(0);
-        last[1] = vx_set32(0);
-        last[2] = w[12];
-        last[3] = w[13];
-    }
-
-    voice_lanes_input(l->in, sub, last, l->salsa);
-}
-
-
-/* The next 64 bytes of key stream; 32 bits of counter are enough by far. */
-
-VX_PART void
-voice_lanes_block(voice_lanes_t *l, vx_t x[16])
-{
-    int   i;
-    vx_t  v[16];
-
-    VX_UNROLL
-    for (i = 0; i < 16; i++) {
-        v[i] = l->in[i];
-    }
-
-    if (l->salsa) {
-        voice_lanes_salsa20(v);
-
-    } else {
-        voice_lanes_chacha20(v);
-    }
-
-    VX_UNROLL
-    for (i = 0; i < 16; i++) {
-        x[i] = vx_add32(v[i], l->in[i]);
-    }
-
-    i = l->salsa ? 8 : 12;
-    l->in[i] = vx_add32(l->in[i], vx_set32(1));
-}
-
-
-/* Whole blocks of Poly1305: 4 words each. */
-
-VX_PART void
-voice_lanes_absorb(voice_lanes_t *l, const vx_t *w, size_t nw)
+voice_lanes_absorb(voice_lanes_t *l, vx_t *w, size_t nw, vx_t last)
 {
     size_t  i;
+    vx_t    bit, t[4], a[VOICE_POLY_LIMBS], b[VOICE_POLY_LIMBS];
+
+    VX_UNROLL
+    for (i = 0; i < VOICE_POLY_LIMBS; i++) {
+        a[i] = l->a.h[i];
+        b[i] = l->b.h[i];
+    }
 
     for (i = 0; i < nw; i += 4) {
-        voice_poly_block(&l->a, vx_lo32(w[i], w[i + 1]),
-                         vx_lo32(w[i + 2], w[i + 3]), VOICE_POLY_BIT);
-        voice_poly_block(&l->b, vx_hi32(w[i], w[i + 1]),
-                         vx_hi32(w[i + 2], w[i + 3]), VOICE_POLY_BIT);
+        bit = i + 4 < nw ? VOICE_POLY_BIT : last;
+
+        t[0] = vx_lo32(w[i], w[i + 1]);
+        t[1] = vx_hi32(w[i], w[i + 1]);
+        t[2] = vx_lo32(w[i + 2], w[i + 3]);
+        t[3] = vx_hi32(w[i + 2], w[i + 3]);
+
+        voice_poly_block(a, &l->a, t[0], t[2], bit);
+        voice_poly_block(b, &l->b, t[1], t[3], bit);
+
+        w[i] = vx_lo64(t[0], t[2]);
+        w[i + 1] = vx_hi64(t[0], t[2]);
+        w[i + 2] = vx_lo64(t[1], t[3]);
+        w[i + 3] = vx_hi64(t[1], t[3]);
+    }
+
+    VX_UNROLL
+    for (i = 0; i < VOICE_POLY_LIMBS; i++) {
+        l->a.h[i] = a[i];
+        l->b.h[i] = b[i];
+    }
+}
+
+
+/* A block, for the messages whose element of `where` is all ones. */
+
+VX_FN void
+voice_lanes_block_where(voice_poly_t *p, vx_t lo, vx_t hi, vx_t bit,
+    vx_t where)
+{
+    int   i;
+    vx_t  h[VOICE_POLY_LIMBS];
+
+    VX_UNROLL
+    for (i = 0; i < VOICE_POLY_LIMBS; i++) {
+        h[i] = p->h[i];
+    }
+
+    voice_poly_block(h, p, lo, hi, bit);
+
+    VX_UNROLL
+    for (i = 0; i < VOICE_POLY_LIMBS; i++) {
+        p->h[i] = vx_or(vx_and(where, h[i]), vx_andnot(where, p->h[i]));
     }
 }
 
@@ -345,9 +242,8 @@ voice_lanes_absorb(voice_lanes_t *l, const vx_t *w, size_t nw)
 /*
  * The same where lanes end: left has the number of bytes of each lane, the
  * rest of its words is zero.  A lane that has no byte of a block left keeps
- * its sum; those that share a text end all at once.  With `pad` a cut block
- * ends in a 1 behind its last byte, which the caller wrote, instead of the
- * bit behind the block.
+ * its sum.  With `pad` a cut block ends in a 1 behind its last byte, which
+ * the caller wrote, instead of the bit behind the block.
  */
 
 VX_PART void
@@ -358,28 +254,17 @@ voice_lanes_absorb_tail(voice_lanes_t *l, const vx_t *w, vx_t left,
     vx_t    any, full;
 
     for (i = 0; 4 * i < most; i += 4) {
-
-        if (l->how == VOICE_LANES_SEAL_SAME) {
-            full = pad && 4 * i + 16 > most ? vx_set64(0) : VOICE_POLY_BIT;
-
-            voice_poly_block(&l->a, vx_lo32(w[i], w[i + 1]),
-                             vx_lo32(w[i + 2], w[i + 3]), full);
-            voice_poly_block(&l->b, vx_hi32(w[i], w[i + 1]),
-                             vx_hi32(w[i + 2], w[i + 3]), full);
-            continue;
-        }
-
         any = vx_gt32(left, vx_set32(4 * i));
         full = pad ? vx_gt32(left, vx_set32(4 * i + 15)) : any;
 
-        voice_poly_block_where(&l->a, vx_lo32(w[i], w[i + 1]),
-                               vx_lo32(w[i + 2], w[i + 3]),
-                               vx_and(VOICE_POLY_BIT, vx_lo32(full, full)),
-                               vx_lo32(any, any));
-        voice_poly_block_where(&l->b, vx_hi32(w[i], w[i + 1]),
-                               vx_hi32(w[i + 2], w[i + 3]),
-                               vx_and(VOICE_POLY_BIT, vx_hi32(full, full)),
-                               vx_hi32(any, any));
+        voice_lanes_block_where(&l->a, vx_lo32(w[i], w[i + 1]),
+                                vx_lo32(w[i + 2], w[i + 3]),
+                                vx_and(VOICE_POLY_BIT, vx_lo32(full, full)),
+                                vx_lo32(any, any));
+        voice_lanes_block_where(&l->b, vx_hi32(w[i], w[i + 1]),
+                                vx_hi32(w[i + 2], w[i + 3]),
+                                vx_and(VOICE_POLY_BIT, vx_hi32(full, full)),
+                                vx_hi32(any, any));
     }
 }
 
@@ -408,25 +293,34 @@ voice_lanes_cut(vx_t *w, size_t nw, vx_t left, bool pad)
 }
 
 
-/* Broadcasts the text that all lanes share. */
+/* The same four bytes for every lane. */
 
-VX_PART void
-voice_lanes_broadcast(vx_t *t, size_t nw, const uint8_t *p, size_t len)
+VX_FN vx_t
+voice_lanes_word(const uint8_t *p)
 {
-    size_t    i;
     uint32_t  v;
-    uint8_t   tail[64];
 
-    if (len < 4 * nw) {
-        memset(tail, 0, sizeof(tail));
-        memcpy(tail, p, len);
-        p = tail;
+    memcpy(&v, p, 4);
+
+    return vx_set32(v);
+}
+
+
+/* Less than 64 bytes, then zeros. */
+
+VX_FN void
+voice_lanes_copy(uint8_t to[64], const uint8_t *from, uint32_t size)
+{
+    memset(to, 0, 64);
+
+    if (size > VOICE_COPY_SOME_MAX) {
+        memcpy(to, from, VOICE_COPY_SOME_MAX);
+        to += VOICE_COPY_SOME_MAX;
+        from += VOICE_COPY_SOME_MAX;
+        size -= VOICE_COPY_SOME_MAX;
     }
 
-    for (i = 0; i < nw; i++) {
-        memcpy(&v, p + 4 * i, 4);
-        t[i] = vx_set32(v);
-    }
+    voice_copy_some(to, from, size);
 }
 
 
@@ -447,9 +341,59 @@ voice_lanes_left(uint32_t size[VX_LANES], const uint32_t len[VX_LANES],
 
 
 /*
- * Encrypts or decrypts the bytes from off on with nw words of key stream, x,
- * and takes the encrypted ones into the sum.
+ * Encrypts the shared text from off on with up to nw words of key stream, x,
+ * for every lane, and takes the outcome into the sum.
  */
+
+VX_PART void
+voice_lanes_chunk_same(voice_lanes_t *l, vx_t *x, size_t nw, uint32_t off)
+{
+    bool            cut;
+    size_t          i;
+    uint32_t        left;
+    const uint8_t  *p, *keep, *pad;
+    uint8_t         text[64];
+    uint32_t        size[VX_LANES];
+
+    p = l->shared->in + off;
+    left = l->most - off;
+
+    if (left >= 4 * nw) {
+
+        for (i = 0; i < nw; i++) {
+            x[i] = vx_xor(x[i], voice_lanes_word(p + 4 * i));
+        }
+
+        voice_lanes_absorb(l, x, nw, VOICE_POLY_BIT);
+        vx_scatter(x, nw, l->lane, off, NULL, l->n);
+        return;
+    }
+
+    cut = l->salsa && left % 16 != 0;
+    nw = (left + 15) / 16 * 4;
+
+    voice_lanes_copy(text, p, left);
+
+    keep = voice_lanes_keep + 64 - left;
+    pad = voice_lanes_pad + 64 - left;
+
+    for (i = 0; i < nw; i++) {
+        x[i] = vx_xor(x[i], voice_lanes_word(text + 4 * i));
+        x[i] = vx_and(x[i], voice_lanes_word(keep + 4 * i));
+
+        if (cut) {
+            x[i] = vx_or(x[i], voice_lanes_word(pad + 4 * i));
+        }
+    }
+
+    voice_lanes_absorb(l, x, nw, cut ? vx_set64(0) : VOICE_POLY_BIT);
+
+    vx_store(size, vx_set32(left));
+    vx_scatter(x, nw, l->lane, off, size, l->n);
+}
+
+
+/* The same for texts of their own, and the way back. */
 
 VX_PART void
 voice_lanes_chunk(voice_lanes_t *l, vx_t *x, size_t nw, uint32_t off)
@@ -457,7 +401,6 @@ voice_lanes_chunk(voice_lanes_t *l, vx_t *x, size_t nw, uint32_t off)
     bool        full;
     size_t      i;
     vx_t        left, t[16];
-    vx_t       *c;
     uint32_t    room, most;
     uint32_t    size[VX_LANES];
 
@@ -469,34 +412,65 @@ voice_lanes_chunk(voice_lanes_t *l, vx_t *x, size_t nw, uint32_t off)
         voice_lanes_left(size, l->len, off, room);
     }
 
-    if (l->how == VOICE_LANES_SEAL_SAME) {
-        voice_lanes_broadcast(t, nw, l->text[0] + off, most);
-
-    } else {
-        vx_gather(t, nw, l->text, off, full ? NULL : size);
-    }
+    vx_gather(t, nw, l->text, off, full ? NULL : size);
 
     for (i = 0; i < nw; i++) {
         x[i] = vx_xor(x[i], t[i]);
     }
 
-    c = l->how == VOICE_LANES_OPEN ? t : x;
-
-    if (full) {
-        voice_lanes_absorb(l, c, nw);
-        vx_scatter(x, nw, l->out, off, NULL, l->n);
-        return;
+    if (!l->open) {
+        memcpy(t, x, nw * sizeof(vx_t));
     }
 
-    left = vx_load(size);
+    if (full) {
+        voice_lanes_absorb(l, t, nw, VOICE_POLY_BIT);
 
-    voice_lanes_cut(c, nw, left, l->salsa);
-    voice_lanes_absorb_tail(l, c, left, most, l->salsa);
-    vx_scatter(x, nw, l->out, off, size, l->n);
+    } else {
+        left = vx_load(size);
+        voice_lanes_cut(t, nw, left, l->salsa);
+        voice_lanes_absorb_tail(l, t, left, most, l->salsa);
+    }
+
+    for (i = 0; i < nw; i += 4) {
+        vx_quads(x + i, x + i);
+    }
+
+    vx_scatter(x, nw, l->lane, off, full ? NULL : size, l->n);
 }
 
 
 /* Associated data, zero-padded to whole blocks: RFC 8439 2.8. */
+
+VX_PART void
+voice_lanes_aad_same(voice_lanes_t *l)
+{
+    size_t          i, nw;
+    vx_t            w[16];
+    uint32_t        len;
+    const uint8_t  *p;
+    uint8_t         aad[64];
+
+    p = l->shared->aad;
+    len = l->shared->aad_len;
+
+    for ( /* void */ ; len != 0; p += 4 * nw, len -= 4 * nw) {
+        nw = 16;
+
+        if (len < 64) {
+            voice_lanes_copy(aad, p, len);
+            nw = (len + 15) / 16 * 4;
+            len = 4 * nw;
+            p = aad;
+        }
+
+        for (i = 0; i < nw; i++) {
+            w[i] = voice_lanes_word(p + 4 * i);
+        }
+
+        voice_lanes_absorb(l, w, nw, VOICE_POLY_BIT);
+    }
+}
+
 
 VX_PART void
 voice_lanes_aad(voice_lanes_t *l)
@@ -506,6 +480,11 @@ voice_lanes_aad(voice_lanes_t *l)
     uint32_t  off, most;
     uint32_t  size[VX_LANES];
 
+    if (l->shared != NULL) {
+        voice_lanes_aad_same(l);
+        return;
+    }
+
     most = 0;
 
     for (i = 0; i < VX_LANES; i++) {
@@ -514,14 +493,7 @@ voice_lanes_aad(voice_lanes_t *l)
 
     for (off = 0; off < most; off += 64) {
         voice_lanes_left(size, l->aad_len, off, 64);
-
-        if (l->how == VOICE_LANES_SEAL_SAME) {
-            voice_lanes_broadcast(w, 16, l->aad[0] + off, size[0]);
-
-        } else {
-            vx_gather(w, 16, l->aad, off, size);
-        }
-
+        vx_gather(w, 16, l->aad, off, size);
         voice_lanes_absorb_tail(l, w, vx_load(size),
                                 most - off < 64 ? most - off : 64, false);
     }
@@ -535,12 +507,13 @@ voice_lanes_lengths(voice_lanes_t *l)
 {
     vx_t  w[4];
 
-    w[0] = vx_load(l->aad_len);
+    w[0] = l->shared != NULL ? vx_set32(l->shared->aad_len)
+                             : vx_load(l->aad_len);
     w[1] = vx_set32(0);
-    w[2] = vx_load(l->len);
+    w[2] = l->shared != NULL ? vx_set32(l->shared->len) : vx_load(l->len);
     w[3] = vx_set32(0);
 
-    voice_lanes_absorb(l, w, 4);
+    voice_lanes_absorb(l, w, 4, VOICE_POLY_BIT);
 }
 
 
@@ -550,10 +523,11 @@ voice_lanes_lengths(voice_lanes_t *l)
  */
 
 VX_PART void
-voice_lanes_tags(voice_lanes_t *l, voice_lane_t *lane)
+voice_lanes_tags(voice_lanes_t *l)
 {
     size_t                i;
     vx_t                  lo, hi;
+    voice_lane_t         *lane;
     const uint8_t        *tag;
     _Alignas(64) uint8_t  tags[4][VX_LANES / 4][VOICE_TAG_LEN];
 
@@ -566,37 +540,39 @@ voice_lanes_tags(voice_lanes_t *l, voice_lane_t *lane)
     vx_store(tags[3], vx_hi64(lo, hi));
 
     for (i = 0; i < l->n; i++) {
+        lane = &l->lane[i];
         tag = tags[i % 4][i / 4];
 
-        if (l->how != VOICE_LANES_OPEN) {
-            memcpy(lane[i].tag, tag, VOICE_TAG_LEN);
-            lane[i].err = VOICE_OK;
+        if (!l->open) {
+            memcpy(lane->tag, tag, VOICE_TAG_LEN);
+            lane->err = VOICE_OK;
             continue;
         }
 
-        lane[i].err = crypto_verify_16(tag, lane[i].tag) == 0 ? VOICE_OK
-                                                              : VOICE_E_AUTH;
+        lane->err = crypto_verify_16(tag, lane->tag) == 0 ? VOICE_OK
+                                                          : VOICE_E_AUTH;
     }
 }
 
 
-/* `shared` is the lane whose text and header all others have. */
-
 VX_PART void
-voice_lanes_begin(voice_lanes_t *l, const voice_lane_t *lane,
-    const voice_lane_t *shared)
+voice_lanes_begin(voice_lanes_t *l)
 {
     size_t               i;
     const voice_lane_t  *from;
+
+    if (l->shared != NULL) {
+        l->least = l->shared->len;
+        l->most = l->shared->len;
+        return;
+    }
 
     l->least = UINT32_MAX;
     l->most = 0;
 
     for (i = 0; i < VX_LANES; i++) {
-        from = &lane[i < l->n ? i : 0];
-        l->out[i] = from->out;
+        from = &l->lane[i < l->n ? i : 0];
 
-        from = l->how == VOICE_LANES_SEAL_SAME ? shared : from;
         l->text[i] = from->in;
         l->len[i] = from->len;
         l->aad[i] = from->aad;
@@ -615,56 +591,69 @@ voice_lanes_begin(voice_lanes_t *l, const voice_lane_t *lane,
  */
 
 VX_PART void
-voice_lanes_round(voice_lanes_t *l, voice_lane_t *lane)
+voice_lanes_round(voice_lanes_t *l)
 {
-    vx_t      x[16];
+    vx_t      x[32];
+    size_t    nw, at, words;
     uint32_t  off;
 
-    voice_lanes_setup(l, lane);
-    voice_lanes_block(l, x);
+    voice_lanes_begin(l);
+    voice_lanes_setup(l);
+
+    at = l->salsa ? 8 : 16;
+    words = voice_lanes_blocks(l, x, 4 * (uint32_t) at + l->most);
 
     voice_poly_init(&l->a, vx_lo32(x[0], x[1]), vx_lo32(x[2], x[3]),
                     vx_lo32(x[4], x[5]), vx_lo32(x[6], x[7]));
     voice_poly_init(&l->b, vx_hi32(x[0], x[1]), vx_hi32(x[2], x[3]),
                     vx_hi32(x[4], x[5]), vx_hi32(x[6], x[7]));
-    off = 0;
 
     if (!l->salsa) {
         voice_lanes_aad(l);
-
-    } else if (l->most != 0) {
-        voice_lanes_chunk(l, x + 8, 8, 0);
-        off = 32;
     }
 
-    for ( /* void */ ; off < l->most; off += 64) {
-        voice_lanes_block(l, x);
-        voice_lanes_chunk(l, x, l->most - off > 32 ? 16 : 8, off);
+    for (off = 0; off < l->most; off += 4 * (uint32_t) nw, at += nw) {
+
+        if (at == words) {
+            words = voice_lanes_blocks(l, x, l->most - off);
+            at = 0;
+        }
+
+        nw = at == 8 || l->most - off <= 32 ? 8 : 16;
+
+        if (l->shared != NULL) {
+            voice_lanes_chunk_same(l, x + at, nw, off);
+
+        } else {
+            voice_lanes_chunk(l, x + at, nw, off);
+        }
     }
 
     if (!l->salsa) {
         voice_lanes_lengths(l);
     }
 
-    voice_lanes_tags(l, lane);
+    voice_lanes_tags(l);
 }
 
 
 VX_PART void
 voice_lanes_all(voice_lane_t *lane, size_t n, voice_lanes_how_t how,
-    bool salsa)
+    voice_cipher_t cipher)
 {
     size_t         i;
     voice_lanes_t  l;
 
-    l.salsa = salsa;
-    l.how = how;
+    l.salsa = cipher != VOICE_CIPHER_XCHACHA20_POLY1305;
+    l.salted = cipher == VOICE_CIPHER_XSALSA20_POLY1305_SALT;
+    l.open = how == VOICE_LANES_OPEN;
+    l.shared = how == VOICE_LANES_SEAL_SAME ? lane : NULL;
 
     for (i = 0; i < n; i += VX_LANES) {
+        l.lane = &lane[i];
         l.n = n - i < VX_LANES ? n - i : VX_LANES;
 
-        voice_lanes_begin(&l, &lane[i], lane);
-        voice_lanes_round(&l, &lane[i]);
+        voice_lanes_round(&l);
     }
 }
 

@@ -73,16 +73,26 @@ vx_store_some(uint8_t *p, vx_t x, uint32_t size)
 
 
 void
-voice_lanes_avx2_xsalsa20(voice_lane_t *lane, size_t n, voice_lanes_how_t how)
+voice_lanes_avx2_xsalsa20(voice_lane_t *lane, size_t n,
+    voice_lanes_how_t how)
 {
-    voice_lanes_all(lane, n, how, true);
+    voice_lanes_all(lane, n, how, VOICE_CIPHER_XSALSA20_POLY1305);
 }
 
 
 void
-voice_lanes_avx2_xchacha20(voice_lane_t *lane, size_t n, voice_lanes_how_t how)
+voice_lanes_avx2_xsalsa20_salt(voice_lane_t *lane, size_t n,
+    voice_lanes_how_t how)
 {
-    voice_lanes_all(lane, n, how, false);
+    voice_lanes_all(lane, n, how, VOICE_CIPHER_XSALSA20_POLY1305_SALT);
+}
+
+
+void
+voice_lanes_avx2_xchacha20(voice_lane_t *lane, size_t n,
+    voice_lanes_how_t how)
+{
+    voice_lanes_all(lane, n, how, VOICE_CIPHER_XCHACHA20_POLY1305);
 }
 
 

@@ -99,18 +99,13 @@ vx_quads(vx_t x[4], const vx_t w[4])
 }
 
 
-/* Sixteen vectors of sixteen words; its own inverse. */
+/* Sixteen quads to rows of 64 bytes. */
 
 VX_FN void
-vx_transpose(vx_t x[16])
+vx_rows(vx_t x[16], const vx_t q[16])
 {
     int   i;
-    vx_t  q[16], a, b, c, d;
-
-    VX_UNROLL
-    for (i = 0; i < 16; i += 4) {
-        vx_quads(q + i, x + i);
-    }
+    vx_t  a, b, c, d;
 
     VX_UNROLL
     for (i = 0; i < 4; i++) {
@@ -127,30 +122,62 @@ vx_transpose(vx_t x[16])
 }
 
 
-/* A row is key and nonce, 32 bytes each. */
+/* A vector has two rows of 32 bytes: lanes i and i + 4 of a row of eight. */
 
 VX_PART void
-vx_gather_keys(vx_t w[16], const voice_lane_t *lane, size_t n)
+vx_gather_keys(vx_t w[8], const voice_lane_t *lane, size_t n, bool salted)
 {
-    size_t               i;
-    vx_t                 x[16];
-    __m256i              key, nonce;
-    const voice_lane_t  *l;
+    size_t                     i, j, k;
+    vx_t                       x[8], q[8];
+    __m256i                    row[2];
+    const voice_crypto_key_t  *key;
+
+    VX_UNROLL
+    for (i = 0; i < 8; i++) {
+
+        VX_UNROLL
+        for (k = 0; k < 2; k++) {
+            j = i / 4 * 8 + i % 4 + 4 * k;
+            key = lane[j < n ? j : 0].key;
+            row[k] = _mm256_loadu_si256((const __m256i *)
+                                        (salted ? key->subkey : key->secret));
+        }
+
+        x[i] = _mm512_inserti64x4(_mm512_castsi256_si512(row[0]), row[1], 1);
+    }
+
+    vx_quads(q, x);
+    vx_quads(q + 4, x + 4);
+
+    VX_UNROLL
+    for (i = 0; i < 4; i++) {
+        w[i] = vx_parts(q[i], q[i + 4], VX_PARTS_EVEN);
+        w[i + 4] = vx_parts(q[i], q[i + 4], VX_PARTS_ODD);
+    }
+}
+
+
+/* Words at and at + 4 of each nonce. */
+
+VX_PART void
+vx_gather_pair(vx_t w[2], const voice_lane_t *lane, size_t n, size_t at)
+{
+    size_t     i;
+    __m512     x, y;
+    long long  v[16];
 
     VX_UNROLL
     for (i = 0; i < 16; i++) {
-        l = &lane[i < n ? i : 0];
-        key = _mm256_loadu_si256((const __m256i *) l->key->secret);
-        nonce = _mm256_loadu_si256((const __m256i *) l->nonce);
-        x[i] = _mm512_inserti32x8(_mm512_castsi256_si512(key), nonce, 1);
+        memcpy(&v[i], lane[i < n ? i : 0].nonce + at, 8);
     }
 
-    vx_transpose(x);
+    x = _mm512_castsi512_ps(_mm512_setr_epi64(v[0], v[1], v[4], v[5], v[8],
+                                              v[9], v[12], v[13]));
+    y = _mm512_castsi512_ps(_mm512_setr_epi64(v[2], v[3], v[6], v[7], v[10],
+                                              v[11], v[14], v[15]));
 
-    VX_UNROLL
-    for (i = 0; i < 16; i++) {
-        w[i] = x[i];
-    }
+    w[0] = _mm512_castps_si512(_mm512_shuffle_ps(x, y, 0x88));
+    w[1] = _mm512_castps_si512(_mm512_shuffle_ps(x, y, 0xDD));
 }
 
 
@@ -160,7 +187,7 @@ VX_PART void
 vx_gather(vx_t *w, size_t nw, const uint8_t *const *p, uint32_t off,
     const uint32_t *size)
 {
-    vx_t      x[16];
+    vx_t      x[16], q[16];
     size_t    i;
     uint32_t  some;
 
@@ -176,30 +203,33 @@ vx_gather(vx_t *w, size_t nw, const uint8_t *const *p, uint32_t off,
                          : _mm512_maskz_loadu_epi8(vx_mask(some), p[i] + off);
     }
 
-    vx_transpose(x);
+    /* quads and rows together are a transpose, its own inverse */
 
     VX_UNROLL
-    for (i = 0; i < 16; i++) {
-        w[i] = x[i];
+    for (i = 0; i < 16; i += 4) {
+        vx_quads(q + i, x + i);
     }
+
+    vx_rows(w, q);
 }
 
 
-/* The same the other way, for the first n rows of 64 bytes. */
+/* Columns of 16 bytes: four lanes in a vector, the others in three more. */
 
 VX_PART void
-vx_scatter_rows(const vx_t w[16], uint8_t *const *p, uint32_t off,
+vx_scatter_quads(const vx_t q[4], const voice_lane_t *lane, uint32_t off,
     const uint32_t *size, size_t n)
 {
-    vx_t    x[16];
-    size_t  i;
+    size_t   i;
+    __m128i  x[16];
 
     VX_UNROLL
-    for (i = 0; i < 16; i++) {
-        x[i] = w[i];
+    for (i = 0; i < 4; i++) {
+        x[i] = _mm512_castsi512_si128(q[i]);
+        x[i + 4] = _mm512_extracti32x4_epi32(q[i], 1);
+        x[i + 8] = _mm512_extracti32x4_epi32(q[i], 2);
+        x[i + 12] = _mm512_extracti32x4_epi32(q[i], 3);
     }
-
-    vx_transpose(x);
 
     VX_UNROLL
     for (i = 0; i < 16; i++) {
@@ -208,30 +238,28 @@ vx_scatter_rows(const vx_t w[16], uint8_t *const *p, uint32_t off,
         }
 
         if (size == NULL) {
-            vx_store(p[i] + off, x[i]);
+            _mm_storeu_si128((__m128i *) (lane[i].out + off), x[i]);
 
         } else if (size[i] != 0) {
-            _mm512_mask_storeu_epi8(p[i] + off, vx_mask(size[i]), x[i]);
+            _mm_mask_storeu_epi8(lane[i].out + off,
+                                 (__mmask16) _bzhi_u32(0xFFFF, size[i]), x[i]);
         }
     }
 }
 
 
-/* Rows of 32 bytes; two of them fit a vector, those of lanes j and j + 8. */
+/* Of 32 bytes: two lanes in a vector, i and i + 8. */
 
 VX_PART void
-vx_scatter_halves(const vx_t w[8], uint8_t *const *p, uint32_t off,
+vx_scatter_halves(const vx_t q[8], const voice_lane_t *lane, uint32_t off,
     const uint32_t *size, size_t n)
 {
-    vx_t     q[8], x[8];
+    vx_t     x[8];
     size_t   i;
     __m256i  y;
 
     const vx_t  even = _mm512_setr_epi64(0, 1, 8, 9, 4, 5, 12, 13);
     const vx_t  odd = _mm512_setr_epi64(2, 3, 10, 11, 6, 7, 14, 15);
-
-    vx_quads(q, w);
-    vx_quads(q + 4, w + 4);
 
     VX_UNROLL
     for (i = 0; i < 4; i++) {
@@ -249,25 +277,57 @@ vx_scatter_halves(const vx_t w[8], uint8_t *const *p, uint32_t off,
                   : _mm512_extracti64x4_epi64(x[i % 8], 1);
 
         if (size == NULL) {
-            _mm256_storeu_si256((__m256i *) (p[i] + off), y);
+            _mm256_storeu_si256((__m256i *) (lane[i].out + off), y);
 
         } else if (size[i] != 0) {
-            _mm256_mask_storeu_epi8(p[i] + off,
+            _mm256_mask_storeu_epi8(lane[i].out + off,
                                     _bzhi_u32(0xFFFFFFFF, size[i]), y);
         }
     }
 }
 
 
-VX_FN void
-vx_scatter(const vx_t *w, size_t nw, uint8_t *const *p, uint32_t off,
+/* Of 64 bytes. */
+
+VX_PART void
+vx_scatter_rows(const vx_t q[16], const voice_lane_t *lane, uint32_t off,
     const uint32_t *size, size_t n)
 {
-    if (nw == 8) {
-        vx_scatter_halves(w, p, off, size, n);
+    vx_t    x[16];
+    size_t  i;
+
+    vx_rows(x, q);
+
+    VX_UNROLL
+    for (i = 0; i < 16; i++) {
+        if (i >= n) {
+            break;
+        }
+
+        if (size == NULL) {
+            vx_store(lane[i].out + off, x[i]);
+
+        } else if (size[i] != 0) {
+            _mm512_mask_storeu_epi8(lane[i].out + off, vx_mask(size[i]), x[i]);
+        }
+    }
+}
+
+
+/* To the first n lanes; with sizes so many bytes, else 4 * nq. */
+
+VX_FN void
+vx_scatter(const vx_t *q, size_t nq, const voice_lane_t *lane, uint32_t off,
+    const uint32_t *size, size_t n)
+{
+    if (nq > 8) {
+        vx_scatter_rows(q, lane, off, size, n);
+
+    } else if (nq > 4) {
+        vx_scatter_halves(q, lane, off, size, n);
 
     } else {
-        vx_scatter_rows(w, p, off, size, n);
+        vx_scatter_quads(q, lane, off, size, n);
     }
 }
 
@@ -285,7 +345,20 @@ voice_lanes_avx512_xsalsa20(voice_lane_t *lane, size_t n,
         return;
     }
 
-    voice_lanes_all(lane, n, how, true);
+    voice_lanes_all(lane, n, how, VOICE_CIPHER_XSALSA20_POLY1305);
+}
+
+
+void
+voice_lanes_avx512_xsalsa20_salt(voice_lane_t *lane, size_t n,
+    voice_lanes_how_t how)
+{
+    if (n <= VX_LANES / 2) {
+        voice_lanes_avx512vl_xsalsa20_salt(lane, n, how);
+        return;
+    }
+
+    voice_lanes_all(lane, n, how, VOICE_CIPHER_XSALSA20_POLY1305_SALT);
 }
 
 
@@ -298,7 +371,7 @@ voice_lanes_avx512_xchacha20(voice_lane_t *lane, size_t n,
         return;
     }
 
-    voice_lanes_all(lane, n, how, false);
+    voice_lanes_all(lane, n, how, VOICE_CIPHER_XCHACHA20_POLY1305);
 }
 
 

@@ -50,7 +50,15 @@ void
 voice_lanes_avx512vl_xsalsa20(voice_lane_t *lane, size_t n,
     voice_lanes_how_t how)
 {
-    voice_lanes_all(lane, n, how, true);
+    voice_lanes_all(lane, n, how, VOICE_CIPHER_XSALSA20_POLY1305);
+}
+
+
+void
+voice_lanes_avx512vl_xsalsa20_salt(voice_lane_t *lane, size_t n,
+    voice_lanes_how_t how)
+{
+    voice_lanes_all(lane, n, how, VOICE_CIPHER_XSALSA20_POLY1305_SALT);
 }
 
 
@@ -58,7 +66,7 @@ void
 voice_lanes_avx512vl_xchacha20(voice_lane_t *lane, size_t n,
     voice_lanes_how_t how)
 {
-    voice_lanes_all(lane, n, how, false);
+    voice_lanes_all(lane, n, how, VOICE_CIPHER_XCHACHA20_POLY1305);
 }
 
 

@@ -16,6 +16,8 @@
 #define _VOICE_CRYPTO_POLY_H_INCLUDED_
 
 
+#define VOICE_POLY_LIMBS  5
+
 #define VOICE_POLY_26    vx_set64((1ull << 26) - 1)
 
 /* 2^128 in limb 4: what stands behind a whole block */
@@ -126,8 +128,11 @@ voice_poly_multiply(vx_t h[5], const vx_t r[5], const vx_t s[5])
 }
 
 
+/* Adds a block to the sum h, and multiplies. */
+
 VX_FN void
-voice_poly_block(voice_poly_t *p, vx_t lo, vx_t hi, vx_t bit)
+voice_poly_block(vx_t h[VOICE_POLY_LIMBS], const voice_poly_t *p, vx_t lo,
+    vx_t hi, vx_t bit)
 {
     int   i;
     vx_t  m[5];
@@ -137,32 +142,10 @@ voice_poly_block(voice_poly_t *p, vx_t lo, vx_t hi, vx_t bit)
 
     VX_UNROLL
     for (i = 0; i < 5; i++) {
-        p->h[i] = vx_add64(p->h[i], m[i]);
+        h[i] = vx_add64(h[i], m[i]);
     }
 
-    voice_poly_multiply(p->h, p->r, p->s);
-}
-
-
-/* Only for messages whose element of `where` is all ones. */
-
-VX_FN void
-voice_poly_block_where(voice_poly_t *p, vx_t lo, vx_t hi, vx_t bit, vx_t where)
-{
-    int   i;
-    vx_t  old[5];
-
-    VX_UNROLL
-    for (i = 0; i < 5; i++) {
-        old[i] = p->h[i];
-    }
-
-    voice_poly_block(p, lo, hi, bit);
-
-    VX_UNROLL
-    for (i = 0; i < 5; i++) {
-        p->h[i] = vx_or(vx_and(where, p->h[i]), vx_andnot(where, old[i]));
-    }
+    voice_poly_multiply(h, p->r, p->s);
 }
 
 

@@ -20,6 +20,8 @@
 #define _VOICE_CRYPTO_POLY_H_INCLUDED_
 
 
+#define VOICE_POLY_LIMBS  3
+
 #define VOICE_POLY_44    vx_set64((1ull << 44) - 1)
 #define VOICE_POLY_42    vx_set64((1ull << 42) - 1)
 
@@ -93,8 +95,8 @@ voice_poly_multiply(vx_t h[3], const vx_t r[3], const vx_t s[3])
     d2 = vx_madlo52(d2, h[2], r[0]);
     e2 = vx_madhi52(e2, h[2], r[0]);
 
-    d1 = vx_add64(d1, vx_sll64(e0, 8));
-    d2 = vx_add64(d2, vx_sll64(e1, 8));
+    d1 = vx_madlo52(d1, e0, vx_set64(1 << 8));
+    d2 = vx_madlo52(d2, e1, vx_set64(1 << 8));
 
     d1 = vx_add64(d1, vx_srl64(d0, 44));
     h[0] = vx_and(d0, VOICE_POLY_44);
@@ -104,50 +106,30 @@ voice_poly_multiply(vx_t h[3], const vx_t r[3], const vx_t s[3])
 
     /* 2^140 is 2^130 shifted by 10 */
 
-    c = vx_add64(vx_srl64(d2, 42), vx_sll64(e2, 10));
+    c = vx_madlo52(h[0], e2, vx_set64(5 << 10));
+    h[0] = vx_madlo52(c, vx_srl64(d2, 42), vx_set64(5));
     h[2] = vx_and(d2, VOICE_POLY_42);
-
-    h[0] = vx_add64(h[0], vx_add64(c, vx_sll64(c, 2)));
 
     h[1] = vx_add64(h[1], vx_srl64(h[0], 44));
     h[0] = vx_and(h[0], VOICE_POLY_44);
 }
 
 
+/* Adds a block to the sum h, and multiplies. */
+
 VX_FN void
-voice_poly_block(voice_poly_t *p, vx_t lo, vx_t hi, vx_t bit)
+voice_poly_block(vx_t h[VOICE_POLY_LIMBS], const voice_poly_t *p, vx_t lo,
+    vx_t hi, vx_t bit)
 {
     vx_t  m[3];
 
     voice_poly_split(m, lo, hi);
 
-    p->h[0] = vx_add64(p->h[0], m[0]);
-    p->h[1] = vx_add64(p->h[1], m[1]);
-    p->h[2] = vx_add64(p->h[2], vx_or(m[2], bit));
+    h[0] = vx_add64(h[0], m[0]);
+    h[1] = vx_add64(h[1], m[1]);
+    h[2] = vx_add64(h[2], vx_or(m[2], bit));
 
-    voice_poly_multiply(p->h, p->r, p->s);
-}
-
-
-/* Only for messages whose element of `where` is all ones. */
-
-VX_FN void
-voice_poly_block_where(voice_poly_t *p, vx_t lo, vx_t hi, vx_t bit, vx_t where)
-{
-    int   i;
-    vx_t  old[3];
-
-    VX_UNROLL
-    for (i = 0; i < 3; i++) {
-        old[i] = p->h[i];
-    }
-
-    voice_poly_block(p, lo, hi, bit);
-
-    VX_UNROLL
-    for (i = 0; i < 3; i++) {
-        p->h[i] = vx_or(vx_and(where, p->h[i]), vx_andnot(where, old[i]));
-    }
+    voice_poly_multiply(h, p->r, p->s);
 }
 
 

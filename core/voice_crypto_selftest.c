@@ -83,6 +83,7 @@ static void
 voice_selftest_init(voice_selftest_t *t, voice_cipher_t cipher)
 {
     size_t   i;
+    uint8_t  salt[VOICE_SALT_LEN];
     uint8_t  secret[VOICE_KEY_LEN];
 
     for (i = 0; i < VOICE_SELFTEST_LANES; i++) {
@@ -95,15 +96,18 @@ voice_selftest_init(voice_selftest_t *t, voice_cipher_t cipher)
         voice_crypto_key_init(&t->key[i],
                               cipher == VOICE_CIPHER_AES256_GCM
                               ? VOICE_MODE_AEAD_AES256_GCM
-                              : VOICE_MODE_XSALSA20_POLY1305,
+                              : VOICE_MODE_XSALSA20_POLY1305_SUFFIX,
                               secret);
+
+        voice_selftest_fill(salt, VOICE_SALT_LEN, (uint32_t) (i + 301));
+        voice_crypto_salt(&t->key[i], salt);
     }
 }
 
 
 static void
 voice_selftest_lanes(const voice_selftest_t *t, voice_selftest_side_t *side,
-    size_t test, voice_lanes_how_t how)
+    voice_cipher_t cipher, size_t test, voice_lanes_how_t how)
 {
     size_t         i, nonce_len;
     voice_lane_t  *l;
@@ -126,9 +130,13 @@ voice_selftest_lanes(const voice_selftest_t *t, voice_selftest_side_t *side,
             l->len += (uint32_t) (7 * i % 40);
         }
 
-        nonce_len = sizeof(l->nonce) - 8;
+        nonce_len = sizeof(l->nonce);
         memset(l->nonce, 0, sizeof(l->nonce));
         voice_selftest_fill(l->nonce, nonce_len, (uint32_t) (test + 32 * i));
+
+        if (cipher == VOICE_CIPHER_XSALSA20_POLY1305_SALT) {
+            memcpy(l->nonce, l->key->salt, VOICE_SALT_LEN);
+        }
     }
 }
 
@@ -176,8 +184,8 @@ voice_selftest_case(voice_selftest_t *t, voice_cipher_t cipher, size_t test,
     lanes = t->kernel->lanes[cipher];
     portable = &voice_kernels_built_in()[VOICE_KERNEL_PORTABLE];
 
-    voice_selftest_lanes(t, &t->expected, test, how);
-    voice_selftest_lanes(t, &t->got, test, how);
+    voice_selftest_lanes(t, &t->expected, cipher, test, how);
+    voice_selftest_lanes(t, &t->got, cipher, test, how);
 
     if (how != VOICE_LANES_OPEN) {
         portable->lanes[cipher](t->expected.lane, n, how);

@@ -65,58 +65,92 @@ VX_FN vx_t vx_load_some(const uint8_t *p, uint32_t size);
 VX_FN void vx_store_some(uint8_t *p, vx_t x, uint32_t size);
 
 
-/* Eight vectors of eight words; its own inverse. */
+/*
+ * Four vectors of words to four of 128-bit parts: part k of vector j has the
+ * words of lane 4k + j.
+ */
 
 VX_FN void
-vx_transpose(vx_t x[8])
+vx_quads(vx_t x[4], const vx_t w[4])
 {
-    int   i;
-    vx_t  t[8], u[8];
+    vx_t  t[4];
 
-    VX_UNROLL
-    for (i = 0; i < 8; i += 2) {
-        t[i] = vx_lo32(x[i], x[i + 1]);
-        t[i + 1] = vx_hi32(x[i], x[i + 1]);
-    }
+    t[0] = vx_lo32(w[0], w[1]);
+    t[1] = vx_hi32(w[0], w[1]);
+    t[2] = vx_lo32(w[2], w[3]);
+    t[3] = vx_hi32(w[2], w[3]);
 
-    VX_UNROLL
-    for (i = 0; i < 8; i += 4) {
-        u[i] = vx_lo64(t[i], t[i + 2]);
-        u[i + 1] = vx_hi64(t[i], t[i + 2]);
-        u[i + 2] = vx_lo64(t[i + 1], t[i + 3]);
-        u[i + 3] = vx_hi64(t[i + 1], t[i + 3]);
-    }
+    x[0] = vx_lo64(t[0], t[2]);
+    x[1] = vx_hi64(t[0], t[2]);
+    x[2] = vx_lo64(t[1], t[3]);
+    x[3] = vx_hi64(t[1], t[3]);
+}
+
+
+/* Eight quads to rows of 32 bytes. */
+
+VX_FN void
+vx_rows(vx_t x[8], const vx_t q[8])
+{
+    int  i;
 
     VX_UNROLL
     for (i = 0; i < 4; i++) {
-        x[i] = _mm256_permute2x128_si256(u[i], u[i + 4], 0x20);
-        x[i + 4] = _mm256_permute2x128_si256(u[i], u[i + 4], 0x31);
+        x[i] = _mm256_permute2x128_si256(q[i], q[i + 4], 0x20);
+        x[i + 4] = _mm256_permute2x128_si256(q[i], q[i + 4], 0x31);
     }
 }
 
 
-VX_PART void
-vx_gather_keys(vx_t w[16], const voice_lane_t *lane, size_t n)
+/* Eight vectors of eight words; its own inverse. */
+
+VX_FN void
+vx_transpose(vx_t w[8], const vx_t x[8])
 {
-    size_t               i;
-    vx_t                 key[8], nonce[8];
-    const voice_lane_t  *l;
+    vx_t  q[8];
+
+    vx_quads(q, x);
+    vx_quads(q + 4, x + 4);
+    vx_rows(w, q);
+}
+
+
+VX_PART void
+vx_gather_keys(vx_t w[8], const voice_lane_t *lane, size_t n, bool salted)
+{
+    size_t                     i;
+    vx_t                       x[8];
+    const voice_crypto_key_t  *key;
 
     VX_UNROLL
     for (i = 0; i < 8; i++) {
-        l = &lane[i < n ? i : 0];
-        key[i] = vx_load(l->key->secret);
-        nonce[i] = vx_load(l->nonce);
+        key = lane[i < n ? i : 0].key;
+        x[i] = vx_load(salted ? key->subkey : key->secret);
     }
 
-    vx_transpose(key);
-    vx_transpose(nonce);
+    vx_transpose(w, x);
+}
+
+
+/* Words at and at + 4 of each nonce. */
+
+VX_PART void
+vx_gather_pair(vx_t w[2], const voice_lane_t *lane, size_t n, size_t at)
+{
+    size_t     i;
+    __m256     x, y;
+    long long  v[8];
 
     VX_UNROLL
     for (i = 0; i < 8; i++) {
-        w[i] = key[i];
-        w[i + 8] = nonce[i];
+        memcpy(&v[i], lane[i < n ? i : 0].nonce + at, 8);
     }
+
+    x = _mm256_castsi256_ps(_mm256_setr_epi64x(v[0], v[1], v[4], v[5]));
+    y = _mm256_castsi256_ps(_mm256_setr_epi64x(v[2], v[3], v[6], v[7]));
+
+    w[0] = _mm256_castps_si256(_mm256_shuffle_ps(x, y, 0x88));
+    w[1] = _mm256_castps_si256(_mm256_shuffle_ps(x, y, 0xDD));
 }
 
 
@@ -157,34 +191,24 @@ vx_gather(vx_t *w, size_t nw, const uint8_t *const *p, uint32_t off,
                              : vx_load_some(p[i] + off + from, some);
         }
 
-        vx_transpose(x);
-
-        VX_UNROLL
-        for (i = 0; i < 8; i++) {
-            w[from / 4 + i] = x[i];
-        }
+        vx_transpose(w + from / 4, x);
     }
 }
 
 
-/* The same the other way, for the first n rows. */
+/* To the first n lanes; with sizes so many bytes, else 4 * nq. */
 
 VX_PART void
-vx_scatter(const vx_t *w, size_t nw, uint8_t *const *p, uint32_t off,
+vx_scatter(const vx_t *q, size_t nq, const voice_lane_t *lane, uint32_t off,
     const uint32_t *size, size_t n)
 {
     vx_t      x[8];
     size_t    i;
     uint32_t  from, some;
 
-    for (from = 0; from < 4 * nw; from += 32) {
+    for (from = 0; from < 4 * nq; from += 32) {
 
-        VX_UNROLL
-        for (i = 0; i < 8; i++) {
-            x[i] = w[from / 4 + i];
-        }
-
-        vx_transpose(x);
+        vx_rows(x, q + from / 4);
 
         VX_UNROLL
         for (i = 0; i < 8; i++) {
@@ -193,14 +217,14 @@ vx_scatter(const vx_t *w, size_t nw, uint8_t *const *p, uint32_t off,
             }
 
             if (size == NULL) {
-                vx_store(p[i] + off + from, x[i]);
+                vx_store(lane[i].out + off + from, x[i]);
                 continue;
             }
 
             some = vx_half(size[i], from);
 
             if (some != 0) {
-                vx_store_some(p[i] + off + from, x[i], some);
+                vx_store_some(lane[i].out + off + from, x[i], some);
             }
         }
     }

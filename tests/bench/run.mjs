@@ -178,12 +178,15 @@ const sections = {
                 join(OBJECTS, 'bench_crypto')]);
         const result = JSON.parse(stdout);
 
-        say('Sealing 100 bytes for 16 receivers, ns for each of them\n');
-        table(['cipher', ...Object.keys(result[0].ns)],
-            result.map((r) => [r.cipher, ...Object.entries(r.ns).map(
+        say('100 bytes sealed for 16 receivers, or opened from 16 senders: ns '
+            + 'for each of them, and times as fast as libsodium (min-max)\n');
+        table(['what', 'cipher', ...Object.keys(result[0].ns)],
+            result.map((r) => [r.what, r.cipher, ...Object.entries(r.ns).map(
                 ([name, n]) => n === null ? '-' : `${digits(n[1], 0)}`
                 + (name === 'libsodium' ? ''
-                    : ` (${digits(r.ns.libsodium[1] / n[1], 1)}x)`))]));
+                    : ` (${digits(r.times[name][1], 1)}`
+                    + `x, ${digits(r.times[name][0], 1)}`
+                    + `-${digits(r.times[name][2], 1)})`))]));
 
         return result;
     },

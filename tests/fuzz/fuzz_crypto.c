@@ -9,6 +9,7 @@
 
 #include "voice_crypto.h"
 #include "voice_crypto_aes.h"
+#include "voice_crypto_kernel.h"
 #include "voice_packet.h"
 #include "voice_rtcp.h"
 
@@ -58,7 +59,7 @@ LLVMFuzzerInitialize(int *argc, char ***argv)
         voice_crypto_key_init(&fuzz_keys[i], (voice_mode_t) i, secret);
 
         /* a run with the same input must be the same run */
-        memset(fuzz_keys[i].salt, 0x5A, sizeof(fuzz_keys[i].salt));
+        voice_crypto_salt(&fuzz_keys[i], secret);
     }
 
     return 0;

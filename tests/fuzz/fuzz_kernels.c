@@ -60,6 +60,7 @@ LLVMFuzzerInitialize(int *argc, char ***argv)
                               VOICE_MODE_AEAD_AES256_GCM, secret);
         voice_crypto_key_init(&fuzz_keys[1][i],
                               VOICE_MODE_XSALSA20_POLY1305, secret);
+        voice_crypto_salt(&fuzz_keys[1][i], secret);
     }
 
     return 0;
@@ -90,6 +91,10 @@ fuzz_lanes(fuzz_side_t *side, voice_cipher_t cipher, voice_lanes_how_t how,
 
         for (k = 0; k < (cipher == VOICE_CIPHER_AES256_GCM ? 12 : 24); k++) {
             l->nonce[k] = (uint8_t) (size + 13 * i + k);
+        }
+
+        if (cipher == VOICE_CIPHER_XSALSA20_POLY1305_SALT) {
+            memcpy(l->nonce, l->key->salt, VOICE_SALT_LEN);
         }
     }
 }

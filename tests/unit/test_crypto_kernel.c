@@ -143,7 +143,8 @@ reference(desk_t *b, size_t lane, size_t len, uint8_t *out)
         break;
 
     case VOICE_MODE_XSALSA20_POLY1305_SUFFIX:
-        memcpy(nonce + VOICE_NONCE4_LEN, key->salt, sizeof(key->salt));
+        memcpy(nonce, key->salt, VOICE_SALT_LEN);
+        memcpy(nonce + VOICE_SALT_LEN, b->nonce[lane], VOICE_NONCE4_LEN);
         crypto_secretbox_easy(p, b->plain, len, nonce, key->secret);
         trailer = VOICE_NONCE24_LEN;
         break;
