@@ -102,7 +102,7 @@ static const uint8_t  voice_lanes_pad[128] = {
 VX_PART void
 voice_lanes_setup(voice_lanes_t *l)
 {
-    vx_t  key[8], nonce[4], last[4];
+    vx_t  key[8], nonce[4];
 
     vx_gather_keys(key, l->lane, l->n, l->salted);
 
@@ -110,20 +110,33 @@ voice_lanes_setup(voice_lanes_t *l)
         vx_gather_pair(nonce, l->lane, l->n, 0);
         vx_gather_pair(nonce + 2, l->lane, l->n, 8);
 
-        voice_stream_subkeys(key, nonce, l->salsa);
+        if (l->salsa) {
+            voice_stream_hsalsa20(key, nonce);
+
+        } else {
+            voice_stream_hchacha20(key, nonce);
+        }
     }
 
-    /*
-     * Salsa20: nonce, 64-bit counter.  RFC 8439 2.3: 32-bit counter, nonce of
-     * 12 bytes, 4 of them zero.
-     */
+    if (l->salsa) {
 
-    vx_gather_pair(l->salsa ? last : last + 2, l->lane, l->n, 16);
+        /* nonce, 64-bit counter */
 
-    last[l->salsa ? 2 : 0] = vx_set32(0);
-    last[l->salsa ? 3 : 1] = vx_set32(0);
+        vx_gather_pair(nonce, l->lane, l->n, 16);
+        nonce[2] = vx_set32(0);
+        nonce[3] = vx_set32(0);
 
-    voice_stream_input(l->in, key, last, l->salsa);
+        voice_stream_salsa20_input(l->in, key, nonce);
+        return;
+    }
+
+    /* RFC 8439 2.3: 32-bit counter, nonce of 12 bytes, 4 of them zero */
+
+    nonce[0] = vx_set32(0);
+    nonce[1] = vx_set32(0);
+    vx_gather_pair(nonce + 2, l->lane, l->n, 16);
+
+    voice_stream_chacha20_input(l->in, key, nonce);
 }
 
 
@@ -135,55 +148,59 @@ voice_lanes_setup(voice_lanes_t *l)
 VX_PART size_t
 voice_lanes_blocks(voice_lanes_t *l, vx_t x[32], uint32_t bytes)
 {
-    vx_t  *counter;
+    if (!l->salsa) {
+        voice_stream_chacha20(x, l->in);
+        l->in[12] = vx_add32(l->in[12], vx_set32(1));
 
-    counter = &l->in[l->salsa ? 8 : 12];
+        return 16;
+    }
 
 #if VX_REGISTERS == 32
 
     if (bytes > 64) {
-        if (l->salsa) {
-            voice_stream_salsa20_two(x, l->in);
-
-        } else {
-            voice_stream_chacha20_two(x, l->in);
-        }
-
-        *counter = vx_add32(*counter, vx_set32(2));
+        voice_stream_salsa20_two(x, l->in);
+        l->in[8] = vx_add32(l->in[8], vx_set32(2));
 
         return 32;
     }
 
-#else
+#endif
 
     (void) bytes;
 
-#endif
-
-    if (l->salsa) {
-        voice_stream_salsa20(x, l->in);
-
-    } else {
-        voice_stream_chacha20(x, l->in);
-    }
-
-    *counter = vx_add32(*counter, vx_set32(1));
+    voice_stream_salsa20(x, l->in);
+    l->in[8] = vx_add32(l->in[8], vx_set32(1));
 
     return 16;
 }
 
 
+/* The same four bytes for every lane. */
+
+VX_FN vx_t
+voice_lanes_word(const uint8_t *p)
+{
+    uint32_t  v;
+
+    memcpy(&v, p, 4);
+
+    return vx_set32(v);
+}
+
+
 /*
  * Blocks of Poly1305, 4 words each; `last` is the bit behind the last one.
- * The words become quads, as by vx_quads(): two of its eight steps are there
- * already, and the others fill what multiplications leave of the processor.
+ * With a text they are key stream, and encrypted first.  The words become
+ * quads, as by vx_quads(): two of its eight steps are there already, and the
+ * others fill what multiplications leave of the processor.
  */
 
-VX_PART void
-voice_lanes_absorb(voice_lanes_t *l, vx_t *w, size_t nw, vx_t last)
+VX_FN void
+voice_lanes_sum(voice_lanes_t *l, vx_t *w, const uint8_t *text, size_t nw,
+    vx_t last)
 {
-    size_t  i;
-    vx_t    bit, t[4], a[VOICE_POLY_LIMBS], b[VOICE_POLY_LIMBS];
+    size_t  i, k;
+    vx_t    bit, t[4], x[4], a[VOICE_POLY_LIMBS], b[VOICE_POLY_LIMBS];
 
     VX_UNROLL
     for (i = 0; i < VOICE_POLY_LIMBS; i++) {
@@ -194,10 +211,19 @@ voice_lanes_absorb(voice_lanes_t *l, vx_t *w, size_t nw, vx_t last)
     for (i = 0; i < nw; i += 4) {
         bit = i + 4 < nw ? VOICE_POLY_BIT : last;
 
-        t[0] = vx_lo32(w[i], w[i + 1]);
-        t[1] = vx_hi32(w[i], w[i + 1]);
-        t[2] = vx_lo32(w[i + 2], w[i + 3]);
-        t[3] = vx_hi32(w[i + 2], w[i + 3]);
+        VX_UNROLL
+        for (k = 0; k < 4; k++) {
+            x[k] = w[i + k];
+
+            if (text != NULL) {
+                x[k] = vx_xor(x[k], voice_lanes_word(text + 4 * (i + k)));
+            }
+        }
+
+        t[0] = vx_lo32(x[0], x[1]);
+        t[1] = vx_hi32(x[0], x[1]);
+        t[2] = vx_lo32(x[2], x[3]);
+        t[3] = vx_hi32(x[2], x[3]);
 
         voice_poly_block(a, &l->a, t[0], t[2], bit);
         voice_poly_block(b, &l->b, t[1], t[3], bit);
@@ -213,6 +239,20 @@ voice_lanes_absorb(voice_lanes_t *l, vx_t *w, size_t nw, vx_t last)
         l->a.h[i] = a[i];
         l->b.h[i] = b[i];
     }
+}
+
+
+VX_PART void
+voice_lanes_absorb(voice_lanes_t *l, vx_t *w, size_t nw, vx_t last)
+{
+    voice_lanes_sum(l, w, NULL, nw, last);
+}
+
+
+VX_PART void
+voice_lanes_encrypt(voice_lanes_t *l, vx_t *w, const uint8_t *text, size_t nw)
+{
+    voice_lanes_sum(l, w, text, nw, VOICE_POLY_BIT);
 }
 
 
@@ -293,19 +333,6 @@ voice_lanes_cut(vx_t *w, size_t nw, vx_t left, bool pad)
 }
 
 
-/* The same four bytes for every lane. */
-
-VX_FN vx_t
-voice_lanes_word(const uint8_t *p)
-{
-    uint32_t  v;
-
-    memcpy(&v, p, 4);
-
-    return vx_set32(v);
-}
-
-
 /* Less than 64 bytes, then zeros. */
 
 VX_FN void
@@ -359,12 +386,7 @@ voice_lanes_chunk_same(voice_lanes_t *l, vx_t *x, size_t nw, uint32_t off)
     left = l->most - off;
 
     if (left >= 4 * nw) {
-
-        for (i = 0; i < nw; i++) {
-            x[i] = vx_xor(x[i], voice_lanes_word(p + 4 * i));
-        }
-
-        voice_lanes_absorb(l, x, nw, VOICE_POLY_BIT);
+        voice_lanes_encrypt(l, x, p, nw);
         vx_scatter(x, nw, l->lane, off, NULL, l->n);
         return;
     }
@@ -528,7 +550,6 @@ voice_lanes_tags(voice_lanes_t *l)
     size_t                i;
     vx_t                  lo, hi;
     voice_lane_t         *lane;
-    const uint8_t        *tag;
     _Alignas(64) uint8_t  tags[4][VX_LANES / 4][VOICE_TAG_LEN];
 
     voice_poly_finish(&l->a, &lo, &hi);
@@ -539,18 +560,21 @@ voice_lanes_tags(voice_lanes_t *l)
     vx_store(tags[2], vx_lo64(lo, hi));
     vx_store(tags[3], vx_hi64(lo, hi));
 
-    for (i = 0; i < l->n; i++) {
-        lane = &l->lane[i];
-        tag = tags[i % 4][i / 4];
+    lane = l->lane;
 
-        if (!l->open) {
-            memcpy(lane->tag, tag, VOICE_TAG_LEN);
-            lane->err = VOICE_OK;
-            continue;
+    if (!l->open) {
+
+        for (i = 0; i < l->n; i++) {
+            memcpy(lane[i].tag, tags[i % 4][i / 4], VOICE_TAG_LEN);
+            lane[i].err = VOICE_OK;
         }
 
-        lane->err = crypto_verify_16(tag, lane->tag) == 0 ? VOICE_OK
-                                                          : VOICE_E_AUTH;
+        return;
+    }
+
+    for (i = 0; i < l->n; i++) {
+        lane[i].err = crypto_verify_16(tags[i % 4][i / 4], lane[i].tag) == 0
+                      ? VOICE_OK : VOICE_E_AUTH;
     }
 }
 

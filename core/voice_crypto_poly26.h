@@ -169,9 +169,11 @@ voice_poly_finish(voice_poly_t *p, vx_t *lo, vx_t *hi)
     vx_t  ge, g[5], m[5];
 
     voice_poly_carry(p->h);
-    voice_poly_carry(p->h);
 
-    /* h + 5 reaches 2^130 exactly if h is not below 2^130 - 5 */
+    /*
+     * Limb 0 may have 26 bits and a little more, which both sums below carry
+     * on.  h + 5 reaches 2^130 exactly if h is not below 2^130 - 5.
+     */
 
     VX_UNROLL
     for (i = 0; i < 5; i++) {

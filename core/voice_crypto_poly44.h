@@ -7,12 +7,13 @@
  * A number modulo 2^130 - 5 has limbs of 44, 44 and 42 bits.  The multiplier
  * takes 52-bit factors and adds either the low or the high 52 bits of the
  * product, so the high halves are gathered apart: one of limb k has the
- * weight 2^(44k + 52), which is limb k + 1, shifted by 8.
+ * weight 2^(44k + 52), which is limb k + 1, times 2^8; and one of limb 2,
+ * 2^140, is limb 0, times 5 * 2^10.  Those factors are low halves, too.
  *
  * Bounds, with h below 2^45 2^45 2^43 (a block added to a carried sum), r
- * below 2^44 and 20r below 2^49: three low halves are below 2^54, three high
- * ones below 2^43, hence with their shift below 2^51; and the 5-fold of what
- * leaves limb 2 is below 2^52.
+ * below 2^44 and s = 20r below 2^49: three low halves are below 2^54, three
+ * high ones below 2^43, times 2^8 below 2^51.  Those of limb 2 have no s in
+ * them: below 2^39, times 5 * 2^10 below 2^52, and so is limb 0 with them.
  */
 
 
@@ -70,7 +71,7 @@ voice_poly_init(voice_poly_t *p, vx_t k0, vx_t k1, vx_t k2, vx_t k3)
 VX_FN void
 voice_poly_multiply(vx_t h[3], const vx_t r[3], const vx_t s[3])
 {
-    vx_t  c, d0, d1, d2, e0, e1, e2;
+    vx_t  d0, d1, d2, e0, e1, e2;
 
     const vx_t  zero = vx_set64(0);
 
@@ -104,10 +105,8 @@ voice_poly_multiply(vx_t h[3], const vx_t r[3], const vx_t s[3])
     d2 = vx_add64(d2, vx_srl64(d1, 44));
     h[1] = vx_and(d1, VOICE_POLY_44);
 
-    /* 2^140 is 2^130 shifted by 10 */
-
-    c = vx_madlo52(h[0], e2, vx_set64(5 << 10));
-    h[0] = vx_madlo52(c, vx_srl64(d2, 42), vx_set64(5));
+    h[0] = vx_madlo52(h[0], e2, vx_set64(5 << 10));
+    h[0] = vx_madlo52(h[0], vx_srl64(d2, 42), vx_set64(5));
     h[2] = vx_and(d2, VOICE_POLY_42);
 
     h[1] = vx_add64(h[1], vx_srl64(h[0], 44));
@@ -160,9 +159,11 @@ voice_poly_finish(voice_poly_t *p, vx_t *lo, vx_t *hi)
     vx_t  ge, g[3], m[3];
 
     voice_poly_carry(p->h);
-    voice_poly_carry(p->h);
 
-    /* h + 5 reaches 2^130 exactly if h is not below 2^130 - 5 */
+    /*
+     * Limb 0 may have 44 bits and a little more, which both sums below carry
+     * on.  h + 5 reaches 2^130 exactly if h is not below 2^130 - 5.
+     */
 
     g[0] = vx_add64(p->h[0], vx_set64(5));
     g[1] = vx_add64(p->h[1], vx_srl64(g[0], 44));

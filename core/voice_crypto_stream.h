@@ -12,16 +12,17 @@
 
 /*
  * Half of a round is four quarters that don't depend on each other.  Side by
- * side they keep the processor busier than one after the other, but not quite
- * busy; where there are 32 registers, two blocks are, by half of the quarters
- * of each in turns.  Where there are but 16, one Salsa quarter after the other
- * has fewer words wait in memory, and the processor looks far enough ahead.
+ * side they keep the processor busier than one after the other.  With 32
+ * registers two blocks of Salsa20 are faster still, half of the quarters of
+ * each in turns; ChaCha20 gains nothing by that.  With 16 registers one Salsa
+ * quarter after the other has fewer words wait in memory, and the processor
+ * looks far enough ahead.
  */
 
 #if VX_REGISTERS == 16
 #define VX_STAY(x)
 #else
-#define VX_STAY(x)  __asm__ volatile ("" : "+v" (x))   /* as and where it is */
+#define VX_STAY(x)  __asm__ volatile ("" : "+v" (x))  /* no copy; in order */
 #endif
 
 #define VOICE_SALSA_STEP(x, d, a, b, r)                                       \
@@ -68,29 +69,140 @@
     VOICE_SALSA_QUARTERS(x, a, b, c, d, e, f, g, h,                           \
                          y, a, b, c, d, e, f, g, h)
 
-#define VOICE_CHACHA_HALF(x, a, b, c, d, r, s)                                \
+#define VOICE_CHACHA_STEP(x, a, b, d, r)                                      \
     (x)[a] = vx_add32((x)[a], (x)[b]);                                        \
     (x)[d] = vx_rol32(vx_xor((x)[d], (x)[a]), r);                             \
-    (x)[c] = vx_add32((x)[c], (x)[d]);                                        \
-    (x)[b] = vx_rol32(vx_xor((x)[b], (x)[c]), s)
+    VX_STAY((x)[d])
+
+#define VOICE_CHACHA_STEPS(x, a, b, d, e, f, h, y, i, j, l, m, n, p, r)       \
+    VOICE_CHACHA_STEP(x, a, b, d, r);                                         \
+    VOICE_CHACHA_STEP(x, e, f, h, r);                                         \
+    VOICE_CHACHA_STEP(y, i, j, l, r);                                         \
+    VOICE_CHACHA_STEP(y, m, n, p, r)
 
 #define VOICE_CHACHA_QUARTERS(x, a, b, c, d, e, f, g, h,                      \
                               y, i, j, k, l, m, n, o, p)                      \
-    VOICE_CHACHA_HALF(x, a, b, c, d, 16, 12);                                 \
-    VOICE_CHACHA_HALF(x, e, f, g, h, 16, 12);                                 \
-    VOICE_CHACHA_HALF(y, i, j, k, l, 16, 12);                                 \
-    VOICE_CHACHA_HALF(y, m, n, o, p, 16, 12);                                 \
-    VOICE_CHACHA_HALF(x, a, b, c, d, 8, 7);                                   \
-    VOICE_CHACHA_HALF(x, e, f, g, h, 8, 7);                                   \
-    VOICE_CHACHA_HALF(y, i, j, k, l, 8, 7);                                   \
-    VOICE_CHACHA_HALF(y, m, n, o, p, 8, 7)
-
-#define VOICE_CHACHA_TWO(x, y, a, b, c, d, e, f, g, h)                        \
-    VOICE_CHACHA_QUARTERS(x, a, b, c, d, e, f, g, h,                          \
-                          y, a, b, c, d, e, f, g, h)
+    VOICE_CHACHA_STEPS(x, a, b, d, e, f, h, y, i, j, l, m, n, p, 16);         \
+    VOICE_CHACHA_STEPS(x, c, d, b, g, h, f, y, k, l, j, o, p, n, 12);         \
+    VOICE_CHACHA_STEPS(x, a, b, d, e, f, h, y, i, j, l, m, n, p, 8);          \
+    VOICE_CHACHA_STEPS(x, c, d, b, g, h, f, y, k, l, j, o, p, n, 7)
 
 
-/* A block: 20 rounds of the input, columns and rows in turns, added to it. */
+/* Where constants, key, and nonce or counter go in the input of a block. */
+
+#define VOICE_STREAM_C0  vx_set32(0x61707865)
+#define VOICE_STREAM_C1  vx_set32(0x3320646e)
+#define VOICE_STREAM_C2  vx_set32(0x79622d32)
+#define VOICE_STREAM_C3  vx_set32(0x6b206574)
+
+VX_FN void
+voice_stream_salsa20_input(vx_t x[16], const vx_t key[8], const vx_t nonce[4])
+{
+    int  i;
+
+    VX_UNROLL
+    for (i = 0; i < 4; i++) {
+        x[1 + i] = key[i];
+        x[6 + i] = nonce[i];
+        x[11 + i] = key[4 + i];
+    }
+
+    x[0] = VOICE_STREAM_C0;
+    x[5] = VOICE_STREAM_C1;
+    x[10] = VOICE_STREAM_C2;
+    x[15] = VOICE_STREAM_C3;
+}
+
+
+VX_FN void
+voice_stream_chacha20_input(vx_t x[16], const vx_t key[8],
+    const vx_t nonce[4])
+{
+    int  i;
+
+    VX_UNROLL
+    for (i = 0; i < 4; i++) {
+        x[4 + i] = key[i];
+        x[8 + i] = key[4 + i];
+        x[12 + i] = nonce[i];
+    }
+
+    x[0] = VOICE_STREAM_C0;
+    x[1] = VOICE_STREAM_C1;
+    x[2] = VOICE_STREAM_C2;
+    x[3] = VOICE_STREAM_C3;
+}
+
+
+/* Twenty rounds: columns, then rows. */
+
+VX_FN void
+voice_stream_salsa20_rounds(vx_t v[16])
+{
+    int  i;
+
+    for (i = 0; i < 20; i += 2) {
+        VOICE_SALSA_HALF(v, 0, 4, 8, 12, 5, 9, 13, 1, 10, 14, 2, 6,
+                         15, 3, 7, 11);
+        VOICE_SALSA_HALF(v, 0, 1, 2, 3, 5, 6, 7, 4, 10, 11, 8, 9,
+                         15, 12, 13, 14);
+    }
+}
+
+
+/* Columns, then diagonals. */
+
+VX_FN void
+voice_stream_chacha20_rounds(vx_t v[16])
+{
+    int  i;
+
+    for (i = 0; i < 20; i += 2) {
+        VOICE_CHACHA_QUARTERS(v, 0, 4, 8, 12, 1, 5, 9, 13,
+                              v, 2, 6, 10, 14, 3, 7, 11, 15);
+        VOICE_CHACHA_QUARTERS(v, 0, 5, 10, 15, 1, 6, 11, 12,
+                              v, 2, 7, 8, 13, 3, 4, 9, 14);
+    }
+}
+
+
+/* A key and 16 bytes of nonce make another key. */
+
+VX_PART void
+voice_stream_hsalsa20(vx_t key[8], const vx_t nonce[4])
+{
+    int   i;
+    vx_t  v[16];
+
+    voice_stream_salsa20_input(v, key, nonce);
+    voice_stream_salsa20_rounds(v);
+
+    VX_UNROLL
+    for (i = 0; i < 4; i++) {
+        key[i] = v[5 * i];
+        key[4 + i] = v[6 + i];
+    }
+}
+
+
+VX_PART void
+voice_stream_hchacha20(vx_t key[8], const vx_t nonce[4])
+{
+    int   i;
+    vx_t  v[16];
+
+    voice_stream_chacha20_input(v, key, nonce);
+    voice_stream_chacha20_rounds(v);
+
+    VX_UNROLL
+    for (i = 0; i < 4; i++) {
+        key[i] = v[i];
+        key[4 + i] = v[12 + i];
+    }
+}
+
+
+/* A block of key stream. */
 
 VX_PART void
 voice_stream_salsa20(vx_t x[16], const vx_t in[16])
@@ -103,12 +215,7 @@ voice_stream_salsa20(vx_t x[16], const vx_t in[16])
         v[i] = in[i];
     }
 
-    for (i = 0; i < 20; i += 2) {
-        VOICE_SALSA_HALF(v, 0, 4, 8, 12, 5, 9, 13, 1, 10, 14, 2, 6,
-                         15, 3, 7, 11);
-        VOICE_SALSA_HALF(v, 0, 1, 2, 3, 5, 6, 7, 4, 10, 11, 8, 9,
-                         15, 12, 13, 14);
-    }
+    voice_stream_salsa20_rounds(v);
 
     VX_UNROLL
     for (i = 0; i < 16; i++) {
@@ -116,8 +223,6 @@ voice_stream_salsa20(vx_t x[16], const vx_t in[16])
     }
 }
 
-
-/* The same with columns and diagonals. */
 
 VX_PART void
 voice_stream_chacha20(vx_t x[16], const vx_t in[16])
@@ -130,12 +235,7 @@ voice_stream_chacha20(vx_t x[16], const vx_t in[16])
         v[i] = in[i];
     }
 
-    for (i = 0; i < 20; i += 2) {
-        VOICE_CHACHA_QUARTERS(v, 0, 4, 8, 12, 1, 5, 9, 13,
-                              v, 2, 6, 10, 14, 3, 7, 11, 15);
-        VOICE_CHACHA_QUARTERS(v, 0, 5, 10, 15, 1, 6, 11, 12,
-                              v, 2, 7, 8, 13, 3, 4, 9, 14);
-    }
+    voice_stream_chacha20_rounds(v);
 
     VX_UNROLL
     for (i = 0; i < 16; i++) {
@@ -146,7 +246,7 @@ voice_stream_chacha20(vx_t x[16], const vx_t in[16])
 
 #if VX_REGISTERS == 32
 
-/* This block and the next one. */
+/* A block and the next one. */
 
 VX_PART void
 voice_stream_salsa20_two(vx_t x[32], const vx_t in[16])
@@ -176,116 +276,7 @@ voice_stream_salsa20_two(vx_t x[32], const vx_t in[16])
     x[24] = vx_add32(x[24], vx_set32(1));
 }
 
-
-VX_PART void
-voice_stream_chacha20_two(vx_t x[32], const vx_t in[16])
-{
-    int   i;
-    vx_t  v[16], w[16];
-
-    VX_UNROLL
-    for (i = 0; i < 16; i++) {
-        v[i] = in[i];
-        w[i] = i == 12 ? vx_add32(in[i], vx_set32(1)) : in[i];
-    }
-
-    for (i = 0; i < 20; i += 2) {
-        VOICE_CHACHA_TWO(v, w, 0, 4, 8, 12, 1, 5, 9, 13);
-        VOICE_CHACHA_TWO(v, w, 2, 6, 10, 14, 3, 7, 11, 15);
-        VOICE_CHACHA_TWO(v, w, 0, 5, 10, 15, 1, 6, 11, 12);
-        VOICE_CHACHA_TWO(v, w, 2, 7, 8, 13, 3, 4, 9, 14);
-    }
-
-    VX_UNROLL
-    for (i = 0; i < 16; i++) {
-        x[i] = vx_add32(v[i], in[i]);
-        x[16 + i] = vx_add32(w[i], in[i]);
-    }
-
-    x[28] = vx_add32(x[28], vx_set32(1));
-}
-
 #endif
-
-
-/* Where key, nonce or counter, and constant go in a block of each cipher. */
-
-VX_PART void
-voice_stream_input(vx_t x[16], const vx_t key[8], const vx_t nonce[4],
-    bool salsa)
-{
-    const vx_t  c0 = vx_set32(0x61707865), c1 = vx_set32(0x3320646e),
-                c2 = vx_set32(0x79622d32), c3 = vx_set32(0x6b206574);
-
-    if (salsa) {
-        x[0] = c0;
-        x[1] = key[0];
-        x[2] = key[1];
-        x[3] = key[2];
-        x[4] = key[3];
-        x[5] = c1;
-        x[6] = nonce[0];
-        x[7] = nonce[1];
-        x[8] = nonce[2];
-        x[9] = nonce[3];
-        x[10] = c2;
-        x[11] = key[4];
-        x[12] = key[5];
-        x[13] = key[6];
-        x[14] = key[7];
-        x[15] = c3;
-        return;
-    }
-
-    x[0] = c0;
-    x[1] = c1;
-    x[2] = c2;
-    x[3] = c3;
-    x[4] = key[0];
-    x[5] = key[1];
-    x[6] = key[2];
-    x[7] = key[3];
-    x[8] = key[4];
-    x[9] = key[5];
-    x[10] = key[6];
-    x[11] = key[7];
-    x[12] = nonce[0];
-    x[13] = nonce[1];
-    x[14] = nonce[2];
-    x[15] = nonce[3];
-}
-
-
-/*
- * HSalsa20 or HChaCha20: a key and 16 bytes of nonce make a key, of the words
- * of a block that were constant or nonce, without what was added to them.
- */
-
-VX_PART void
-voice_stream_subkeys(vx_t key[8], const vx_t nonce[4], bool salsa)
-{
-    int             i;
-    vx_t            in[16], x[16];
-    const uint8_t  *from;
-
-    static const uint8_t  salsa_from[8] = { 0, 5, 10, 15, 6, 7, 8, 9 };
-    static const uint8_t  chacha_from[8] = { 0, 1, 2, 3, 12, 13, 14, 15 };
-
-    voice_stream_input(in, key, nonce, salsa);
-
-    if (salsa) {
-        voice_stream_salsa20(x, in);
-        from = salsa_from;
-
-    } else {
-        voice_stream_chacha20(x, in);
-        from = chacha_from;
-    }
-
-    for (i = 0; i < 8; i++) {
-        key[i] = vx_sub32(x[from[i]], in[from[i]]);
-    }
-}
 
 
 #endif /* _VOICE_CRYPTO_STREAM_H_INCLUDED_ */

@@ -27,21 +27,27 @@
 #define BENCH_ROW        1600        /* bytes between two outputs */
 
 
+/* Aligned as in the relay. */
+
 typedef struct {
-    voice_mode_t         mode;
-    size_t               len;
-    size_t               n;
-    voice_crypto_key_t   key[BENCH_MAX];
-    voice_crypto_to_t    to[BENCH_MAX];
-    voice_crypto_from_t  from[BENCH_MAX];
-    uint8_t              secret[BENCH_MAX][VOICE_KEY_LEN];
-    uint8_t              hdr[VOICE_RTP_HEADER_LEN];
-    uint8_t              plain[VOICE_DATAGRAM_MAX];
-    uint8_t              out[BENCH_MAX][BENCH_ROW];
-    uint8_t              sealed[BENCH_MAX][BENCH_ROW];
-    size_t               sealed_len;
-    EVP_CIPHER_CTX      *ctx[BENCH_MAX];
-    EVP_CIPHER_CTX      *open_ctx[BENCH_MAX];
+    _Alignas(64) voice_crypto_key_t  key;
+} bench_key_t;
+
+typedef struct {
+    _Alignas(64) uint8_t  out[BENCH_MAX][BENCH_ROW];
+    uint8_t               sealed[BENCH_MAX][BENCH_ROW];
+    bench_key_t           key[BENCH_MAX];
+    voice_crypto_to_t     to[BENCH_MAX];
+    voice_crypto_from_t   from[BENCH_MAX];
+    uint8_t               secret[BENCH_MAX][VOICE_KEY_LEN];
+    uint8_t               hdr[VOICE_RTP_HEADER_LEN];
+    uint8_t               plain[VOICE_DATAGRAM_MAX];
+    voice_mode_t          mode;
+    size_t                len;
+    size_t                n;
+    size_t                sealed_len;
+    EVP_CIPHER_CTX       *ctx[BENCH_MAX];
+    EVP_CIPHER_CTX       *open_ctx[BENCH_MAX];
     crypto_aead_aes256gcm_state  aes[BENCH_MAX];
 } bench_t;
 
@@ -315,9 +321,9 @@ bench_keys(bench_t *b, voice_mode_t mode)
 
     for (i = 0; i < b->n; i++) {
         randombytes_buf(b->secret[i], VOICE_KEY_LEN);
-        voice_crypto_key_init(&b->key[i], mode, b->secret[i]);
+        voice_crypto_key_init(&b->key[i].key, mode, b->secret[i]);
 
-        b->to[i].key = &b->key[i];
+        b->to[i].key = &b->key[i].key;
         b->to[i].out = b->out[i];
         voice_nonce_server((uint32_t) i, b->to[i].nonce);
 
@@ -345,7 +351,7 @@ bench_sealed(bench_t *b)
         b->sealed_len = b->to[i].out_len;
         memcpy(b->sealed[i], b->out[i], b->sealed_len);
 
-        b->from[i].key = &b->key[i];
+        b->from[i].key = &b->key[i].key;
         b->from[i].pkt = b->out[i];
         b->from[i].len = b->sealed_len;
     }
