@@ -15,8 +15,8 @@
 #include <string.h>
 
 
-/* more than the deepest of the kernels needs */
-#define VOICE_STACK_WIPE  8192
+/* voice_crypto_open_many(), and more than the deepest of the kernels needs */
+#define VOICE_STACK_WIPE  (sizeof(voice_crypto_batch_t) + 16384)
 
 
 /*
