@@ -61,12 +61,16 @@ agent_check_hurry(agent_check_t *c, uint64_t now)
 
 
 bool
-agent_check_accuses(const agent_check_t *c,
+agent_check_accuses(const agent_check_t *c, bool before,
     const agent_check_t *const *others, size_t n)
 {
     size_t  i;
 
-    for (i = 0; c->bad && i < n; i++) {
+    if (!c->bad || (!before && c->misses < AGENT_CHECK_MISSES)) {
+        return false;
+    }
+
+    for (i = 0; i < n; i++) {
         if (!others[i]->bad && others[i]->heard >= c->since) {
             return true;
         }

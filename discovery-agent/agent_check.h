@@ -51,11 +51,12 @@ void agent_check_back(agent_check_t *c, uint32_t serial, uint64_t next);
 void agent_check_hurry(agent_check_t *c, uint64_t now);
 
 /*
- * Whether c may be said to be lost for others as well: one of the n others has
- * sent something back that was sent after c had begun to lose.  Who hears
- * nobody is cut off itself and says nothing.
+ * Whether c is said to be lost to others as well; before: it is so far.  It has
+ * to be losing, and one of the n others has sent something back that was sent
+ * after c had begun to.  Who hears nobody is cut off itself and says nothing;
+ * nor does it when it hears them again, one after the other.
  */
-bool agent_check_accuses(const agent_check_t *c,
+bool agent_check_accuses(const agent_check_t *c, bool before,
     const agent_check_t *const *others, size_t n);
 
 

@@ -21,6 +21,7 @@
 #define AGENT_JOIN_TRIES      3        /* with another node each */
 #define AGENT_JOIN_AGAIN      100      /* ms after a call that failed */
 #define AGENT_JOIN_BUSY       16       /* transactions at a time */
+#define AGENT_JOIN_CHECKED    1000     /* ms between two looks at one guild */
 
 
 struct agent_join_s {
@@ -340,7 +341,7 @@ agent_join_check_handler(void *data, int code, const json_t *answer,
 }
 
 
-/* A client doubts what we know: what does etcd say right now? */
+/* A client doubts what we know: what do etcd and probes say right now? */
 
 static void
 agent_join_check(agent_join_t *j, agent_guild_t *guild)
@@ -348,11 +349,14 @@ agent_join_check(agent_join_t *j, agent_guild_t *guild)
     char      key[AGENT_KEY_MAX], node[AGENT_KEY_MAX], id[24];
     agent_t  *a = j->agent;
 
-    if (guild == NULL || guild->node == NULL) {
+    if (guild == NULL || guild->node == NULL
+        || (guild->checked != 0 && a->now - guild->checked < AGENT_JOIN_CHECKED))
+    {
         agent_join_finish(j, VOICE_OK);
         return;
     }
 
+    guild->checked = a->now;
     agent_model_doubt(guild->node, a->now);
 
     snprintf(id, sizeof(id), "%llu", (unsigned long long) j->guild);

@@ -117,6 +117,7 @@ struct agent_guild_s {
     uint64_t            revision;
     uint64_t            since;       /* when it came to its node */
     uint64_t            busy;        /* until then a transaction runs */
+    uint64_t            checked;     /* when a client's doubt was looked at */
     uint64_t            evicted;     /* when it left an evicted node last */
     uint32_t            evictions;   /* up to then, see agent_attack.c */
     char                boot[VOICE_CLUSTER_BOOT_MAX + 1];

@@ -20,7 +20,8 @@
 #define AGENT_PATH_SAMPLES   960
 #define AGENT_PATH_MAGIC     0x6E785062u   /* "nxPb" */
 #define AGENT_PATH_TTL       60        /* s, of a token for one join */
-#define AGENT_PATH_AGAIN     1000      /* ms until a session is begun anew */
+#define AGENT_PATH_AGAIN     1000      /* ms until a session is begun anew, or
+                                          a bad relay probed */
 #define AGENT_PATH_BEAT      2000      /* ms: a websocket that is cut without a
                                           word is noticed after three */
 #define AGENT_PATH_LOOKUP    5000      /* ms until a name is looked up again */
@@ -44,6 +45,7 @@ agent_path_live(void *data)
 static void
 agent_path_media(void *data, const vc_media_t *media)
 {
+    uint64_t           pause;
     agent_path_t      *path;
     agent_path_end_t  *e = data;
 
@@ -55,8 +57,14 @@ agent_path_media(void *data, const vc_media_t *media)
         return;
     }
 
+    /* one that was bad is good again soon, however seldom it is probed */
+
+    pause = path->talker->period;
+    pause = path->check.bad && pause > AGENT_PATH_AGAIN ? AGENT_PATH_AGAIN
+                                                        : pause;
+
     agent_check_back(&path->check, voice_get_u32(media->payload + 4),
-                     path->talker->now + agent_spread(path->talker->period));
+                     path->talker->now + agent_spread(pause));
     path->failures = 0;
 }
 
@@ -98,9 +106,21 @@ agent_path_ended(void *data, const char *error)
 }
 
 
+/* Whoever it was that cut it: is it the server that is away? */
+
+static void
+agent_path_lost(void *data)
+{
+    agent_path_end_t  *e = data;
+
+    agent_check_hurry(&e->path->check, e->path->talker->now);
+}
+
+
 static const vc_client_handlers_t  agent_path_handlers = {
     .live = agent_path_live,
     .media = agent_path_media,
+    .lost = agent_path_lost,
     .ended = agent_path_ended
 };
 

@@ -37,7 +37,7 @@ typedef enum {
 typedef struct {
     agent_path_t        path;
     char                endpoint[VOICE_CLUSTER_ENDPOINT_MAX + 1];
-    agent_peer_said_t   said;          /* in the log */
+    agent_peer_said_t   said;          /* of it, and in the log */
 } agent_peer_t;
 
 
@@ -207,7 +207,8 @@ agent_peer_lost(const agent_probe_t *p, const agent_peer_t *peer)
         others[n++] = &p->own.check;
     }
 
-    return agent_check_accuses(&peer->path.check, others, n);
+    return agent_check_accuses(&peer->path.check,
+                               peer->said == AGENT_PEER_LOST, others, n);
 }
 
 

@@ -156,32 +156,35 @@ test_accused_by_who_hears_others(void **state)
     bad.bad = true;
 
     for (i = 0; i < AGENT_CHECK_MISSES; i++) {
-        assert_false(agent_check_accuses(&c, others, 3));
+        assert_false(agent_check_accuses(&c, false, others, 3));
         lose(&c, &now);
     }
 
     assert_true(agent_check_due(&c, now));
     test_num("since", c.since, start);
-    assert_true(agent_check_accuses(&c, others, 3));
+    assert_true(agent_check_accuses(&c, false, others, 3));
 
     /* who hears nobody, or only from before, is cut off itself */
 
-    assert_false(agent_check_accuses(&c, others, 2));
-    assert_false(agent_check_accuses(&c, others, 0));
+    assert_false(agent_check_accuses(&c, false, others, 2));
+    assert_false(agent_check_accuses(&c, false, others, 0));
 
     /* until it is good again it counts from when it began */
 
     pass(&c, &now);
-    lose(&c, &now);
-    assert_true(agent_check_due(&c, now));
     test_num("since", c.since, start);
-    assert_true(agent_check_accuses(&c, others, 3));
+    assert_true(agent_check_accuses(&c, true, others, 3));
+    assert_false(agent_check_accuses(&c, true, others, 2));
+
+    /* but who comes back first is no reason to accuse the next one */
+
+    assert_false(agent_check_accuses(&c, false, others, 3));
 
     for (i = 0; i < AGENT_CHECK_GOOD; i++) {
         pass(&c, &now);
     }
 
-    assert_false(agent_check_accuses(&c, others, 3));
+    assert_false(agent_check_accuses(&c, true, others, 3));
     test_num("since", c.since, 0);
 }
 
