@@ -13,7 +13,9 @@ import { test } from 'node:test';
 
 import { withCall } from './lib/call.mjs';
 import { Fleet, Traveller } from './lib/fleet.mjs';
-import { plainGuilds } from './lib/gateway.mjs';
+import { GW, plainGuilds } from './lib/gateway.mjs';
+import { Bot } from './lib/library.mjs';
+import { melody } from './lib/opus.mjs';
 import { now, until } from './lib/wait.mjs';
 
 
@@ -21,17 +23,29 @@ const ORDER = 6;           /* seconds that a node stays out */
 
 const GUILDS = plainGuilds(8);
 
+const TUNE = melody([600]);
+
+
+function startFleet(nodes, period) {
+    return Fleet.start({ nodes, fronts: true, more: GUILDS,
+        agent: ({ nginx }) => ({
+            fleet: { alarm_seconds: ORDER, empty_after_ms: 3600000 },
+            probe: { key: join(nginx.dir, 'token.key'),
+                url: `ws://127.0.0.1:${nginx.http}/`,
+                ca: join(nginx.dir, 'ca.pem'), period_ms: period } }) });
+}
+
 
 const ordered = async (fleet, node) => JSON.parse(
     await fleet.etcd.get(`rv1/test/q/${node.name}`));
 
 
-/* Until all servers are probed by their own agent and by n others. */
-function probed(fleet, n) {
+/* Until each server is probed by all agents. */
+function probed({ nodes }) {
     return until('probes at all nodes', async () => (await Promise.all(
-        fleet.nodes.map((o) => o.nginx.status()))).every((s) =>
-        s.sessions.probes === 2 * (n + 1) && s.rx.accepted > 3 * (n + 1)),
-    30000);
+        nodes.map((n) => n.nginx.status()))).every((s) =>
+        s.sessions.probes === 2 * nodes.length
+        && s.rx.accepted >= nodes.length), 30000);
 }
 
 
@@ -44,11 +58,15 @@ async function cutOff(fleet, prober) {
         prober.agent.text.includes(`node "${n.name}" has lost 3 probes in a `
             + 'row, and no other node answers')), 20000, 50);
     assert.deepEqual(await fleet.suspicions(), []);
+
+    const { length } = prober.agent.text;
+
     fleet.joinProbes(others);
     await until('all to be back', () => others.every((n) =>
         prober.agent.text.includes(`probes of node "${n.name}" come back`)),
     20000, 50);
     assert.deepEqual(await fleet.suspicions(), []);
+    assert.doesNotMatch(prober.agent.text.slice(length), /is suspected/);
 }
 
 
@@ -122,30 +140,91 @@ async function cut(t, fleet, call, node) {
 }
 
 
+/* A bot of discord.js in the call hears, and is heard, where all are then. */
+async function converses(bot, call) {
+    const { listener, talkers: [{ user }] } = call;
+    const { length } = await bot.heard(user);
+    const start = now();
+
+    await until('the bot to hear', async () =>
+        (await bot.heard(user)).length > length + 25, 20000, 50);
+    await bot.play(TUNE);
+    await until('the bot to be heard', () => listener.streams(bot.user).flat()
+        .filter((p) => p.at > start).length > TUNE.frames.length / 2, 10000);
+}
+
+
 test('a node that nobody reaches is left, one that few do not reach is not',
     async (t) => {
-        const fleet = await Fleet.start({ nodes: 4, fronts: true,
-            more: GUILDS, agent: ({ nginx }) => ({
-                fleet: { alarm_seconds: ORDER, empty_after_ms: 3600000 },
-                probe: { key: join(nginx.dir, 'token.key'),
-                    url: `ws://127.0.0.1:${nginx.http}/`,
-                    ca: join(nginx.dir, 'ca.pem') } }) });
+        const fleet = await startFleet(4, 1000);
         const [node, prober, ...rest] = fleet.nodes;
+        const [guild] = GUILDS;
 
         try {
-            await probed(fleet, 3);
-            await withCall(fleet, { guild: GUILDS[0], on: node,
-                by: [prober, ...rest] }, async (call) => {
-                await cutOff(fleet, prober);
-                await oneAccuser(fleet, node, prober);
-                await call.heard(10);
-                assert.equal(call.listener.voices.length, 1);
-                await cut(t, fleet, call, node);
-                await call.end();
-            });
+            await probed(fleet);
+            await withCall(fleet, { guild, on: node, by: [prober, ...rest] },
+                async (call) => {
+                    const bot = await Bot.login(rest[0].nginx, 'discordjs');
+
+                    try {
+                        await bot.join(guild.id, guild.channels[0].id);
+                        await bot.listen(call.talkers[0].user);
+                        await cutOff(fleet, prober);
+                        await oneAccuser(fleet, node, prober);
+                        await converses(bot, call);
+                        assert.equal(call.listener.voices.length, 1);
+                        await cut(t, fleet, call, node);
+                        await converses(bot, call);
+                        await bot.end();
+                    } finally {
+                        bot.destroy();
+                    }
+                    await call.end();
+                });
         } catch (e) {
             await fleet.abandon();
             throw e;
         }
         await fleet.stop();
     });
+
+
+test('websockets that are cut are noticed; a client who lost its server is '
+    + 'believed at once', async (t) => {
+    const fleet = await startFleet(3, 60000);
+    const [node, other, third] = fleet.nodes;
+
+    try {
+        await probed(fleet);
+
+        /* datagrams come and go, and nobody could join */
+        let start = now();
+
+        third.front.tcp.lose();
+        await until('the order', () => ordered(fleet, third), 40000, 20);
+        t.diagnostic('websockets: ordered after '
+            + `${(now() - start).toFixed(0)} ms`);
+        third.front.tcp.restore();
+        await until('probes to come back', async () =>
+            (await fleet.suspicions()).length === 0, 40000, 50);
+        await fleet.allow(third);
+
+        /* the next probe is a minute away */
+        await withCall(fleet, { guild: GUILDS[0], on: node,
+            by: [other, third] }, async (call) => {
+            start = now();
+            fleet.cutFromClients(node);
+            call.listener.gateway.say(GW.VOICE_PING, null);
+            await until('the order', () => ordered(fleet, node), 20000, 10);
+            t.diagnostic('a client says so: ordered after '
+                + `${(now() - start).toFixed(0)} ms`);
+            await call.moves(node);
+            fleet.joinClients(node);
+            await call.end();
+        });
+    } catch (e) {
+        await fleet.abandon();
+        throw e;
+    }
+    await fleet.stop();
+});

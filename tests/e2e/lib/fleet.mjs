@@ -167,7 +167,7 @@ export class Fleet {
             udp: await UdpProxy.open(FRONT, '127.0.0.1', nginx.ports[0]) };
 
         return { name, region, pool, dir, nginx, ways, front, agent: null,
-            endpoint: front ? `127.0.0.1:${front.tcp.port}`
+            endpoint: front ? `localhost:${front.tcp.port}`
                 : nginx.endpoint };
     }
 
