@@ -17,7 +17,8 @@ _Static_assert((VOICE_FENCES & (VOICE_FENCES - 1)) == 0, "a power of two");
  */
 
 static voice_err_t
-voice_fence_raise(voice_fence_record_t *set, uint64_t guild_id, uint64_t rev)
+voice_fence_raise(voice_fence_record_t *set, uint64_t guild_id, uint64_t rev,
+    uint64_t present)
 {
     size_t                 i;
     voice_fence_record_t  *f;
@@ -42,7 +43,7 @@ voice_fence_raise(voice_fence_record_t *set, uint64_t guild_id, uint64_t rev)
         f->guild = guild_id;
     }
 
-    if (rev < f->rev) {
+    if (rev < f->rev && rev != present) {
         return VOICE_E_STALE;
     }
 
@@ -54,7 +55,8 @@ voice_fence_raise(voice_fence_record_t *set, uint64_t guild_id, uint64_t rev)
 
 
 voice_err_t
-voice_fence_check(voice_zone_t *z, uint64_t guild_id, uint64_t rev)
+voice_fence_check(voice_zone_t *z, uint64_t guild_id, uint64_t rev,
+    uint64_t present)
 {
     uint64_t     hash;
     voice_err_t  err;
@@ -63,7 +65,7 @@ voice_fence_check(voice_zone_t *z, uint64_t guild_id, uint64_t rev)
 
     voice_zone_lock(z);
     err = voice_fence_raise(z->header->fence[hash & (VOICE_FENCES - 1)],
-                            guild_id, rev);
+                            guild_id, rev, present);
     voice_zone_unlock(z);
 
     return err;

@@ -109,12 +109,14 @@ void voice_peer_own(voice_zone_t *z, uint32_t *slot, voice_state_info_t *list,
 
 /*
  * Fencing: a token with an assignment revision below the highest one that was
- * seen for its guild is of before a move.
+ * seen for its guild is of before a move.  But if etcd has lost its data it
+ * counts anew: a token of `present`, the assignment to this node that its
+ * agent knows of now, or 0, is good, and later ones are compared with that.
  *
  * VOICE_E_STALE  it is
  */
 voice_err_t voice_fence_check(voice_zone_t *z, uint64_t guild_id,
-    uint64_t rev);
+    uint64_t rev, uint64_t present);
 
 
 #endif /* _VOICE_PEER_H_INCLUDED_ */

@@ -145,6 +145,7 @@ ngx_int_t
 ngx_http_voice_cluster_admit(voice_zone_t *z, const voice_token_t *token)
 {
     char                 boot[VOICE_CLUSTER_BOOT_MAX + 1];
+    uint64_t             present;
     voice_cluster_t     *c;
     voice_node_info_t    self, info;
     voice_assignment_t   a;
@@ -171,16 +172,22 @@ ngx_http_voice_cluster_admit(voice_zone_t *z, const voice_token_t *token)
 
     /* what etcd says counts as seen, if it is newer than the token */
 
-    if (ngx_http_voice_place_find(c, token->guild_id, &a, &info) == VOICE_OK
-        && a.revision > token->rev
-        && ((a.flags & VOICE_ASSIGNED_ORPHAN)
-            || ngx_strcmp(info.name, self.name) != 0))
-    {
-        return NGX_BUSY;
+    present = 0;
+
+    if (ngx_http_voice_place_find(c, token->guild_id, &a, &info) == VOICE_OK) {
+
+        if (!(a.flags & VOICE_ASSIGNED_ORPHAN)
+            && ngx_strcmp(info.name, self.name) == 0)
+        {
+            present = a.revision;
+
+        } else if (a.revision > token->rev) {
+            return NGX_BUSY;
+        }
     }
 
-    return voice_fence_check(z, token->guild_id, token->rev) == VOICE_OK
-           ? NGX_OK : NGX_BUSY;
+    return voice_fence_check(z, token->guild_id, token->rev, present)
+           == VOICE_OK ? NGX_OK : NGX_BUSY;
 }
 
 

@@ -757,20 +757,40 @@ test_fence_rises(void **state)
     uint64_t  guild;
     peers_t  *t = *state;
 
-    test_err("first", voice_fence_check(&t->z, GUILD, 5), VOICE_OK);
-    test_err("same", voice_fence_check(&t->z, GUILD, 5), VOICE_OK);
-    test_err("lower", voice_fence_check(&t->z, GUILD, 4), VOICE_E_STALE);
-    test_err("higher", voice_fence_check(&t->z, GUILD, 9), VOICE_OK);
-    test_err("lower", voice_fence_check(&t->z, GUILD, 5), VOICE_E_STALE);
-    test_err("another", voice_fence_check(&t->z, GUILD + 1, 1), VOICE_OK);
+    test_err("first", voice_fence_check(&t->z, GUILD, 5, 0), VOICE_OK);
+    test_err("same", voice_fence_check(&t->z, GUILD, 5, 0), VOICE_OK);
+    test_err("lower", voice_fence_check(&t->z, GUILD, 4, 0), VOICE_E_STALE);
+    test_err("higher", voice_fence_check(&t->z, GUILD, 9, 0), VOICE_OK);
+    test_err("lower", voice_fence_check(&t->z, GUILD, 5, 0), VOICE_E_STALE);
+    test_err("another", voice_fence_check(&t->z, GUILD + 1, 1, 0), VOICE_OK);
 
     /* many later ones do push it out, but never let a false one in */
 
     for (guild = 1000; guild < 1000 + 64 * VOICE_FENCES; guild++) {
-        test_err("many", voice_fence_check(&t->z, guild, guild), VOICE_OK);
+        test_err("many", voice_fence_check(&t->z, guild, guild, 0), VOICE_OK);
     }
 
-    test_err("last", voice_fence_check(&t->z, guild - 1, guild - 2),
+    test_err("last", voice_fence_check(&t->z, guild - 1, guild - 2, 0),
+             VOICE_E_STALE);
+}
+
+
+/* etcd has lost its data and counts from 1 again. */
+
+static void
+test_fence_follows_etcd(void **state)
+{
+    peers_t  *t = *state;
+
+    test_err("before", voice_fence_check(&t->z, GUILD, 900, 900), VOICE_OK);
+    test_err("not known yet", voice_fence_check(&t->z, GUILD, 7, 900),
+             VOICE_E_STALE);
+    test_err("present", voice_fence_check(&t->z, GUILD, 7, 7), VOICE_OK);
+    test_err("of before it", voice_fence_check(&t->z, GUILD, 6, 7),
+             VOICE_E_STALE);
+    test_err("moved away and back", voice_fence_check(&t->z, GUILD, 12, 7),
+             VOICE_OK);
+    test_err("of before that", voice_fence_check(&t->z, GUILD, 7, 12),
              VOICE_E_STALE);
 }
 
@@ -850,6 +870,7 @@ main(void)
         test(test_refused_join),
         test(test_users_of_a_guild),
         test(test_fence_rises),
+        test(test_fence_follows_etcd),
         test(test_peer_half_made)
     };
 
