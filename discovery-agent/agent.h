@@ -36,6 +36,12 @@
 #define AGENT_TURN          250        /* ms, the longest sleep */
 #define AGENT_KEY_MAX       320        /* prefix, kind and name */
 
+/*
+ * etcd has lost what it knew: for so long each server claims its guilds, and
+ * nobody else gets them.
+ */
+#define AGENT_CLAIMS        5000       /* ms */
+
 
 typedef struct agent_join_s   agent_join_t;
 typedef struct agent_probe_s  agent_probe_t;
@@ -67,6 +73,7 @@ typedef struct {
     bool        listed;
     bool        listing;
     bool        list_anew;             /* not the etcd that we knew */
+    uint64_t    claims_until;          /* ms; its guilds are claimed first */
     unsigned    pages;
     unsigned    page;                  /* keys in one of them, at most */
     char       *list_from;

@@ -447,6 +447,14 @@ agent_join_step(agent_join_t *j, bool send)
         return;
     }
 
+    /* a server that has the guild's calls says so first */
+
+    if (a->now < a->session.claims_until
+        && (j->kind == VOICE_REQUEST_JOIN || j->kind == VOICE_REQUEST_MOVE))
+    {
+        return;
+    }
+
     if (!send) {
         return;
     }

@@ -254,6 +254,10 @@ agent_list_end(agent_t *a)
                   (unsigned long long) s->list_revision);
     }
 
+    if (!first && a->model.list_anew) {
+        s->claims_until = a->now + AGENT_CLAIMS;
+    }
+
     n = agent_model_list_end(&a->model, a->now);
 
     if (!first) {

@@ -87,7 +87,10 @@ for (const [what, token] of [['a backup', undefined],
                 await Promise.all(agents.map((a) => a.is('up')));
                 assert.equal(Object.keys(await truth(etcd)).length,
                     token ? 0 : 20);
-                assert.equal((await agents[1].join(3000)).result, 'ok');
+
+                /* after those who have calls could say so */
+                await until('a first join', async () =>
+                    (await agents[1].join(3000)).result === 'ok', 20000);
             } catch (e) {
                 e.message += agents.map((a) => `\n--- ${a.log}`).join('');
                 throw e;

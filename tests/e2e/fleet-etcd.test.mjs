@@ -6,12 +6,15 @@
  */
 
 import assert from 'node:assert/strict';
+import { rmSync } from 'node:fs';
+import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 
 import { withCall } from './lib/call.mjs';
 import { Fleet, Traveller } from './lib/fleet.mjs';
-import { plainGuilds } from './lib/gateway.mjs';
+import { GatewayClient, plainGuilds } from './lib/gateway.mjs';
+import { newUser } from './lib/member.mjs';
 import { now, until } from './lib/wait.mjs';
 
 
@@ -64,7 +67,9 @@ describe('one etcd', () => {
         const are = await fleet.assignments();
 
         for (const guild of Object.keys(were)) {
-            assert.equal(are[guild][0], were[guild][0], 'nobody moves');
+            if (are[guild] || guild === GUILDS[n].id) {
+                assert.equal(are[guild][0], were[guild][0], 'nobody moves');
+            }
         }
         await call.isTogether();
         await call.endsUnbroken();
@@ -137,6 +142,47 @@ describe('one etcd', () => {
                 }
                 await joins(fleet, GUILDS[3]);
                 assert.ok(await fleet.serves(GUILDS[3].id));
+            });
+        });
+
+    test('its data lost: nobody moves, and those who come are let in',
+        async () => {
+            const { etcd } = fleet;
+
+            await Promise.all(Array.from({ length: 200 }, (_, i) =>
+                etcd.put(`other/${i}`, 'x')));
+            await calls(6, async (call, guild) => {
+                const { [guild.id]: [, before] } = await fleet.assignments();
+                const from = marks(fleet);
+
+                await joins(fleet, guild);
+                await etcd.kill();
+                rmSync(join(etcd.dir, 'data'), { recursive: true });
+                await etcd.run();
+                await ups(fleet, from);
+                await until('the guild to be assigned', () =>
+                    fleet.serves(guild.id), 20000, 50);
+
+                const { [guild.id]: [, after] } = await fleet.assignments();
+
+                assert.ok(after < before, 'revisions begin anew');
+                await fleet.agree();
+                assert.equal((await joins(fleet, guild)).name, a.name);
+                assert.equal((await joins(fleet, guild)).name, a.name);
+
+                /* who has no calls comes after those who have */
+
+                const g = await GatewayClient.login(b.nginx,
+                    { user: newUser() });
+
+                await until('a first join', () => {
+                    g.voice(GUILDS[7].id, GUILDS[7].channels[0].id);
+
+                    return fleet.serves(GUILDS[7].id);
+                }, 20000, 500);
+                await g.close();
+                await joins(fleet, GUILDS[7]);
+                await call.heard(10);
             });
         });
 
