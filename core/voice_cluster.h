@@ -106,7 +106,7 @@ typedef enum {
 #define VOICE_NODE_WAIT        0x20u   /* is to drain once it is its turn;
                                           until then it is up */
 #define VOICE_NODE_DRAINED     0x40u   /* it has drained: nobody is there */
-#define VOICE_NODE_PROBES      0x80u   /* its agent probes others, and they it */
+#define VOICE_NODE_PROBES      0x80u   /* its agent probes, and is probed */
 
 
 /* What a node says about itself, and what is said about it. */

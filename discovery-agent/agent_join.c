@@ -350,7 +350,8 @@ agent_join_check(agent_join_t *j, agent_guild_t *guild)
     agent_t  *a = j->agent;
 
     if (guild == NULL || guild->node == NULL
-        || (guild->checked != 0 && a->now - guild->checked < AGENT_JOIN_CHECKED))
+        || (guild->checked != 0
+            && a->now - guild->checked < AGENT_JOIN_CHECKED))
     {
         agent_join_finish(j, VOICE_OK);
         return;

@@ -99,7 +99,7 @@ struct agent_node_s {
     agent_guild_t      *first;
     voice_id_t          id;          /* in the cluster zone; the writer's */
     uint64_t            place;       /* on the ring, see agent_ring.c */
-    uint64_t            lost;        /* since when our probes of it are lost, and
+    uint64_t            lost;        /* since when our probes of it are lost,
                                         not those of all; 0: they are not */
     uint64_t            agreed;      /* since when enough others say so */
     uint64_t            asked;       /* when clients of ours doubted it last */

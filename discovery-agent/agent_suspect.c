@@ -19,7 +19,7 @@
 #define AGENT_SUSPECT_SETTLE   300     /* ms, for others to be suspected too:
                                           then it is no matter of one node */
 #define AGENT_SUSPECT_ASKED    1000    /* ms that a client's doubt is told */
-#define AGENT_SUSPECT_TOLD     60000   /* ms between lines about one that stays */
+#define AGENT_SUSPECT_TOLD     60000   /* ms between lines on one that stays */
 
 
 static void
