@@ -66,14 +66,14 @@ typedef enum {
 /*
  * A key prepared for one mode, good for every kernel: with AES, the key
  * schedule and hash powers of our own and libsodium's.  Big (over 1000 bytes)
- * and process-local: what is shared is the 32-byte secret.  In front stands
- * what the sealing of a packet reads.
+ * and process-local: what is shared is the 32-byte secret.  Sealing a packet
+ * reads one of the first two cache lines, or what AES prepared.
  */
 typedef struct {
-    _Alignas(16) uint8_t   secret[VOICE_KEY_LEN];
-    uint8_t                subkey[VOICE_KEY_LEN];  /* voice_crypto_salt() */
+    _Alignas(16) uint8_t   subkey[VOICE_KEY_LEN];  /* voice_crypto_salt() */
     uint8_t                salt[VOICE_SALT_LEN];
     voice_mode_t           mode;
+    _Alignas(16) uint8_t   secret[VOICE_KEY_LEN];
     _Alignas(16) uint8_t   gcm[496];   /* voice_gcm_key_t */
     _Alignas(16) uint8_t   aes[512];   /* crypto_aead_aes256gcm_state */
 } voice_crypto_key_t;
