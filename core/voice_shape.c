@@ -22,11 +22,18 @@ shape_comma(voice_buf_t *b, size_t i)
 
 
 static void
-shape_string(voice_buf_t *b, const char *key, const char *str)
+shape_key(voice_buf_t *b, const char *key)
 {
     voice_buf_put(b, "\"", 1);
     voice_buf_puts(b, key);
     voice_buf_put(b, "\":", 2);
+}
+
+
+static void
+shape_string(voice_buf_t *b, const char *key, const char *str)
+{
+    shape_key(b, key);
     voice_buf_string(b, str);
 }
 
@@ -34,9 +41,7 @@ shape_string(voice_buf_t *b, const char *key, const char *str)
 static void
 shape_id(voice_buf_t *b, const char *key, uint64_t id)
 {
-    voice_buf_put(b, "\"", 1);
-    voice_buf_puts(b, key);
-    voice_buf_put(b, "\":", 2);
+    shape_key(b, key);
     voice_buf_id(b, id);
 }
 
@@ -44,9 +49,7 @@ shape_id(voice_buf_t *b, const char *key, uint64_t id)
 static void
 shape_bool(voice_buf_t *b, const char *key, bool value)
 {
-    voice_buf_put(b, "\"", 1);
-    voice_buf_puts(b, key);
-    voice_buf_put(b, "\":", 2);
+    shape_key(b, key);
     voice_buf_bool(b, value);
 }
 

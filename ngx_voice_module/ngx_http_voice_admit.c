@@ -170,7 +170,7 @@ static const ngx_http_voice_refusal_t *
 ngx_http_voice_admit_state(ngx_http_voice_signal_t *sg,
     const voice_token_t *token)
 {
-    char                boot[37];
+    char                boot[NGX_VOICE_BOOT_LEN + 1];
     voice_err_t         err;
     voice_state_info_t  info;
 
@@ -178,7 +178,7 @@ ngx_http_voice_admit_state(ngx_http_voice_signal_t *sg,
         return NULL;
     }
 
-    ngx_http_voice_render_boot(sg->zone, boot);
+    ngx_voice_boot(sg->zone, boot);
 
     if (ngx_strcmp(token->boot, boot) != 0) {
         return &ngx_http_voice_refuse_boot;

@@ -17,7 +17,7 @@
 /* The server of a guild, and what a token for it says. */
 typedef struct {
     char         node[65];
-    char         boot[37];
+    char         boot[NGX_VOICE_BOOT_LEN + 1];
     char         gateway[33];          /* this node's name; "": alone */
     char         endpoint[VOICE_CLUSTER_ENDPOINT_MAX + 1];  /* "": as the
                                           request says */

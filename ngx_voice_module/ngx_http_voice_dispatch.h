@@ -80,9 +80,6 @@ ngx_int_t ngx_http_voice_render_server(ngx_http_voice_gateway_t *gw,
 ngx_uint_t ngx_http_voice_render_visible(ngx_http_voice_gateway_t *gw,
     const voice_dir_guild_t *guild, uint64_t channel_id);
 
-/* The zone's boot id as tokens have it, NUL-terminated. */
-void ngx_http_voice_render_boot(const voice_zone_t *z, char boot[37]);
-
 
 /* ngx_http_voice_change.c: what a client is told of a guild's change. */
 

@@ -98,7 +98,7 @@ ngx_http_voice_place(const voice_zone_t *z, uint64_t guild_id,
     if (c == NULL) {
         ngx_http_voice_place_copy(place->node, sizeof(place->node),
                                   z->header->node);
-        ngx_http_voice_render_boot(z, place->boot);
+        ngx_voice_boot(z, place->boot);
         return NGX_OK;
     }
 

@@ -38,26 +38,6 @@ ngx_http_voice_render_buf(void)
 }
 
 
-void
-ngx_http_voice_render_boot(const voice_zone_t *z, char boot[37])
-{
-    u_char      *p;
-    ngx_uint_t   i;
-
-    p = (u_char *) boot;
-
-    for (i = 0; i < sizeof(z->header->boot_id); i++) {
-        if (i == 4 || i == 6 || i == 8 || i == 10) {
-            *p++ = '-';
-        }
-
-        p = ngx_hex_dump(p, &z->header->boot_id[i], 1);
-    }
-
-    *p = '\0';
-}
-
-
 static void
 ngx_http_voice_render_user(ngx_http_voice_gateway_t *gw,
     voice_dir_member_t *member)

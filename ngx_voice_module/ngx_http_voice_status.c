@@ -31,7 +31,7 @@ typedef struct {
     uint64_t                 websockets;
     uint64_t                 gateways;
     ngx_uint_t               workers;
-    u_char                   boot_id[36];
+    char                     boot[NGX_VOICE_BOOT_LEN + 1];
     u_char                  *last;        /* of the answer's buffer */
 } ngx_http_voice_status_t;
 
@@ -118,15 +118,15 @@ ngx_http_voice_status_open(voice_worker_t *w, voice_metric_t opens,
 static void
 ngx_http_voice_status_collect(ngx_http_voice_status_t *st, voice_zone_t *z)
 {
-    u_char           *p;
-    ngx_uint_t        i;
-    voice_worker_t   *w;
+    ngx_uint_t       i;
+    voice_worker_t  *w;
 
     st->zone = z;
     st->workers = 0;
     st->websockets = 0;
     st->gateways = 0;
 
+    ngx_voice_boot(z, st->boot);
     voice_session_stats(z, &st->sessions);
     (void) voice_drain_get(z, &st->drain);
     st->now = ngx_voice_now();
@@ -145,14 +145,6 @@ ngx_http_voice_status_collect(ngx_http_voice_status_t *st, voice_zone_t *z)
                                                      VOICE_M_WS_CLOSED);
         st->gateways += ngx_http_voice_status_open(w, VOICE_M_GATEWAY_OPENED,
                                                    VOICE_M_GATEWAY_CLOSED);
-    }
-
-    for (p = st->boot_id, i = 0; i < sizeof(z->header->boot_id); i++) {
-        if (i == 4 || i == 6 || i == 8 || i == 10) {
-            *p++ = '-';
-        }
-
-        p = ngx_hex_dump(p, &z->header->boot_id[i], 1);
     }
 }
 
@@ -186,8 +178,8 @@ ngx_http_voice_status_json_head(ngx_http_voice_status_t *st, u_char *p)
     p = ngx_slprintf(p, st->last,
                      "{\"version\":\"" NGX_VOICE_VERSION "\",\"node\":\"");
     p = ngx_http_voice_status_quoted(st, p, h->node);
-    p = ngx_slprintf(p, st->last, "\",\"boot_id\":\"%*s\",\"crypto\":\"%s\","
-                     "\"worker_pids\":[", sizeof(st->boot_id), st->boot_id,
+    p = ngx_slprintf(p, st->last, "\",\"boot_id\":\"%s\",\"crypto\":\"%s\","
+                     "\"worker_pids\":[", st->boot,
                      voice_crypto_kernel_name(voice_crypto_used()));
 
     for (comma = "", i = 0; i < VOICE_WORKERS_MAX; i++) {
@@ -363,8 +355,8 @@ ngx_http_voice_status_gauges(ngx_http_voice_status_t *st, u_char *p)
 
     /* label values have the escapes of JSON, and few enough others */
     p = ngx_http_voice_status_quoted(st, p, st->zone->header->node);
-    p = ngx_slprintf(p, st->last, "\",boot_id=\"%*s\",crypto=\"%s\"} 1\n",
-                     sizeof(st->boot_id), st->boot_id,
+    p = ngx_slprintf(p, st->last, "\",boot_id=\"%s\",crypto=\"%s\"} 1\n",
+                     st->boot,
                      voice_crypto_kernel_name(voice_crypto_used()));
 
     p = ngx_http_voice_status_gauge(st, p, "voice_workers",

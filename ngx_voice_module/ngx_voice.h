@@ -55,6 +55,11 @@ ngx_int_t ngx_voice_wake_handler(ngx_cycle_t *cycle,
  */
 void ngx_voice_wake(voice_zone_t *z, ngx_log_t *log);
 
+/* The zone's boot id as tokens and the status have it, NUL-terminated. */
+#define NGX_VOICE_BOOT_LEN   36
+
+void ngx_voice_boot(const voice_zone_t *z, char boot[NGX_VOICE_BOOT_LEN + 1]);
+
 /* How long a session without websocket stays resumable, ms. */
 ngx_msec_t ngx_voice_resume_window(ngx_cycle_t *cycle);
 

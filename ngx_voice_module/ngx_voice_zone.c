@@ -3,6 +3,7 @@
  */
 
 
+#include "ngx_voice.h"
 #include "ngx_voice_zone.h"
 
 
@@ -236,4 +237,24 @@ void
 ngx_voice_zone_slot_release(ngx_voice_zone_file_t *zf, ngx_uint_t slot)
 {
     (void) ngx_voice_zone_slot_lock(zf, slot, F_UNLCK);
+}
+
+
+void
+ngx_voice_boot(const voice_zone_t *z, char boot[NGX_VOICE_BOOT_LEN + 1])
+{
+    u_char      *p;
+    ngx_uint_t   i;
+
+    p = (u_char *) boot;
+
+    for (i = 0; i < sizeof(z->header->boot_id); i++) {
+        if (i == 4 || i == 6 || i == 8 || i == 10) {
+            *p++ = '-';
+        }
+
+        p = ngx_hex_dump(p, &z->header->boot_id[i], 1);
+    }
+
+    *p = '\0';
 }

@@ -19,29 +19,16 @@ setup(void **state)
 {
     (void) state;
 
-    ops_init(&o, zone_memory(voice_zone_size(OPS_SESSIONS)));
-
-    return o.why[0] != '\0';
+    return ops_setup(&o);
 }
 
 
 static int
 teardown(void **state)
 {
-    int   rc;
-    char  text[256];
-
     (void) state;
 
-    rc = voice_zone_verify(&o.z[0], text, sizeof(text)) != 0;
-
-    if (rc != 0) {
-        print_error("%s\n", text);
-    }
-
-    munmap(o.z[0].header, voice_zone_size(OPS_SESSIONS));
-
-    return rc;
+    return ops_teardown(&o);
 }
 
 

@@ -19,9 +19,7 @@ setup(void **state)
 {
     (void) state;
 
-    ops_init(&o, zone_memory(voice_zone_size(OPS_SESSIONS)));
-
-    return o.why[0] != '\0';
+    return ops_setup(&o);
 }
 
 
@@ -30,9 +28,7 @@ teardown(void **state)
 {
     (void) state;
 
-    munmap(o.z[0].header, voice_zone_size(OPS_SESSIONS));
-
-    return 0;
+    return ops_teardown(&o);
 }
 
 

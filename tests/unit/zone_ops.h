@@ -207,6 +207,38 @@ ops_init(ops_zone_t *o, void *mem)
 }
 
 
+/* Around a test: whatever it did, the zone must be sound after it. */
+
+static inline int
+ops_setup(ops_zone_t *o)
+{
+    ops_init(o, zone_memory(voice_zone_size(OPS_SESSIONS)));
+
+    return o->why[0] != '\0';
+}
+
+
+static inline int
+ops_teardown(ops_zone_t *o)
+{
+    int   rc;
+    char  text[256];
+
+    text[0] = '\0';
+
+    rc = voice_zone_verify(&o->z[0], text, sizeof(text)) != 0
+         || o->why[0] != '\0';
+
+    if (rc != 0) {
+        fprintf(stderr, "%s %s\n", text, o->why);
+    }
+
+    munmap(o->z[0].header, voice_zone_size(OPS_SESSIONS));
+
+    return rc;
+}
+
+
 static inline void
 ops_conf(const ops_zone_t *o, voice_session_conf_t *c, char *sid, unsigned g,
     unsigned u, unsigned ch, uint32_t serial)
