@@ -146,6 +146,7 @@ typedef struct {
     uint32_t                   gen;           /* 0: nothing in it */
     uint32_t                   announced;     /* newest of the members */
     uint32_t                   pending;       /* some target waits for it */
+    uint32_t                   turn;          /* where to begin, of 2^32 */
     uint32_t                   n;
     uint32_t                   size;          /* of target[] */
     uint32_t                   end[VOICE_MODE_COUNT];

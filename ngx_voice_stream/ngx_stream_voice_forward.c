@@ -7,6 +7,15 @@
 
 
 /*
+ * Where a device is too slow, what has to be dropped is of those who are
+ * served last; so it begins with another receiver each time.  By the golden
+ * ratio of 2^32 these are spread over the room evenly: nobody loses many
+ * packets in a row.
+ */
+#define NGX_VOICE_TURN   2654435769u
+
+
+/*
  * Receivers that are served together: as many as have places in their
  * sockets' queues, each one's packets side by side.
  */
@@ -169,6 +178,7 @@ ngx_voice_forward_fanout(ngx_voice_relay_t *r, ngx_voice_fanout_t *f,
     }
 
     from = 0;
+    f->turn += NGX_VOICE_TURN;
 
     for (mode = 0; mode < VOICE_MODE_COUNT; mode++) {
         if (from < f->end[mode]) {
@@ -185,7 +195,7 @@ ngx_voice_forward_mode(ngx_voice_relay_t *r, ngx_voice_fanout_t *f,
     voice_mode_t mode, uint32_t from, const ngx_voice_packet_t **pkt,
     ngx_uint_t n)
 {
-    uint32_t             i;
+    uint32_t             i, left;
     ngx_int_t            slot;
     ngx_uint_t           k, due, all, unannounced;
     ngx_voice_chunk_t    c;
@@ -195,7 +205,15 @@ ngx_voice_forward_mode(ngx_voice_relay_t *r, ngx_voice_fanout_t *f,
     all = 0;
     unannounced = 0;
 
-    for (i = from; i < f->end[mode]; i++) {
+    left = f->end[mode] - from;
+    i = from + (uint32_t) ((uint64_t) f->turn * left >> 32);
+
+    for ( /* void */ ; left != 0; left--, i++) {
+
+        if (i == f->end[mode]) {
+            i = from;
+        }
+
         t = &f->target[i];
         due = 0;
 

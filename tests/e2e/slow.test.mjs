@@ -163,4 +163,39 @@ describe('a device that is too slow', { skip: sanitized
             WAITING);
         await leave(...members);
     });
+
+    test('what has no place is not always of the same members', async () => {
+        const n = 32;
+        const pass = 4;
+
+        /* a mode without receiver reports, which would pass, too */
+        const room = { ...newRoom(), mode: 'xsalsa20_poly1305' };
+        const members = await call(nginx, ...Array(9).fill(room));
+        const [a, ...others] = members;
+
+        for (let i = 0; i < n; i++) {
+            const old = await nginx.metrics();
+
+            slow({ pass });
+            await a.speakNext();
+            assert.deepEqual(await became(8, old),
+                { sent: pass, queue: 8 - pass });
+        }
+        slow();
+        await a.speakNext();
+
+        for (const m of others) {
+            await m.hears(a);
+
+            const heard = m.heard(a).map((p) => numberOf(p.payload));
+
+            /* half of them each, never many lost in a row */
+            assert.ok(heard.length > n / 3, `heard ${heard}`);
+            heard.reduce((from, to) => {
+                assert.ok(to - from <= 4, `heard ${heard}`);
+                return to;
+            }, -1);
+        }
+        await leave(...members);
+    });
 });
