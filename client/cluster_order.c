@@ -97,13 +97,20 @@ vc_cluster_key(const vc_cluster_t *cl, char *key, char kind,
 }
 
 
+/* What is below a prefix, as JSON. */
+typedef struct {
+    json_t   *list;
+    size_t    prefix;                  /* its length */
+} vc_listing_t;
+
+
 /* Anybody may have written it: what is no order is shown as what it is. */
 
 static void
 vc_order_kv(void *data, const agent_kv_t *kv)
 {
-    char    *slash = strrchr(kv->key, '/');
-    json_t  *list = data, *value, *item;
+    json_t        *value, *item;
+    vc_listing_t  *listing = data;
 
     agent_text_clean(kv->key);
     value = json_loads(kv->value, 0, NULL);
@@ -113,11 +120,11 @@ vc_order_kv(void *data, const agent_kv_t *kv)
         value = json_string(kv->value);
     }
 
-    item = json_pack("{s:s,s:o,s:I}", "node", slash ? slash + 1 : kv->key,
+    item = json_pack("{s:s,s:o,s:I}", "node", kv->key + listing->prefix,
                      "order", value, "lease", (json_int_t) kv->lease);
 
     if (item != NULL) {
-        json_array_append_new(list, item);
+        json_array_append_new(listing->list, item);
     }
 }
 
@@ -160,49 +167,74 @@ vc_order_left(agent_etcd_t *etcd, const json_t *item)
 }
 
 
-int
-vc_cluster_orders(const vc_cluster_t *cl)
+/* x/<node>/<by>; what is none says nothing to agents either. */
+
+static void
+vc_suspicion_kv(void *data, const agent_kv_t *kv)
 {
-    char              prefix[VC_CLUSTER_KEY];
-    size_t            i;
-    json_t           *answer, *list, *item;
-    json_int_t        left;
-    agent_etcd_t     *etcd;
-    vc_order_text_t   mode, by, why;
+    bool           ask;
+    char          *by, *node;
+    const char    *why;
+    vc_listing_t  *listing = data;
 
-    etcd = vc_cluster_etcd(cl);
+    node = kv->key + listing->prefix;
+    by = strchr(node, '/');
 
-    if (etcd == NULL) {
-        return VC_EXIT_FAILED;
+    if (by == NULL || !agent_value_accusation(kv->value, &ask, &why)) {
+        return;
     }
 
-    vc_cluster_key(cl, prefix, 'q', "");
+    *by++ = '\0';
+
+    if (agent_name_valid(node) && agent_name_valid(by)) {
+        json_array_append_new(listing->list, json_pack("{s:s,s:s,s:b}",
+                                  "node", node, "by", by, "client",
+                                  (int) ask));
+    }
+}
+
+
+/* Everything of a kind; NULL: complained. */
+
+static json_t *
+vc_cluster_list(agent_etcd_t *etcd, const vc_cluster_t *cl, char kind,
+    agent_kv_pt handler)
+{
+    char           prefix[VC_CLUSTER_KEY];
+    json_t        *answer;
+    vc_listing_t   listing;
+
+    vc_cluster_key(cl, prefix, kind, "");
     answer = vc_cluster_call(etcd, "cluster orders", "kv/range",
                              agent_range_prefix(prefix, prefix, 4096, 0));
 
     if (answer == NULL) {
-        agent_etcd_free(etcd);
-        return VC_EXIT_FAILED;
+        return NULL;
     }
 
-    list = json_array();
-    agent_kvs_each(json_object_get(answer, "kvs"), vc_order_kv, list);
+    listing.list = json_array();
+    listing.prefix = strlen(prefix);
+    agent_kvs_each(json_object_get(answer, "kvs"), handler, &listing);
     json_decref(answer);
 
-    if (!cl->json) {
-        printf("%-20s %-8s %-10s %-16s %s\n", "node", "order", "ends in",
-               "by", "why");
-    }
+    return listing.list;
+}
 
-    json_array_foreach(list, i, item) {
+
+static void
+vc_orders_print(agent_etcd_t *etcd, const json_t *orders,
+    const json_t *suspicions)
+{
+    size_t            i;
+    json_t           *item;
+    json_int_t        left;
+    vc_order_text_t   mode, by, why;
+
+    printf("%-20s %-8s %-10s %-16s %s\n", "node", "order", "ends in", "by",
+           "why");
+
+    json_array_foreach(orders, i, item) {
         left = vc_order_left(etcd, item);
-
-        if (cl->json) {
-            json_object_set_new(item, "seconds", left < 0 ? json_null()
-                                                 : json_integer(left));
-            json_object_del(item, "lease");
-            continue;
-        }
 
         printf("%-20s %-8s ", json_string_value(json_object_get(item,
                "node")), vc_order_text(item, "m", mode));
@@ -217,15 +249,72 @@ vc_cluster_orders(const vc_cluster_t *cl)
                vc_order_text(item, "why", why));
     }
 
-    if (cl->json) {
-        char  *text = json_dumps(list, JSON_COMPACT|JSON_ENSURE_ASCII);
+    json_array_foreach(suspicions, i, item) {
+        printf("%-20s %-8s %-10s %-16s %s\n",
+               json_string_value(json_object_get(item, "node")), "suspect",
+               "-", json_string_value(json_object_get(item, "by")),
+               json_is_true(json_object_get(item, "client"))
+               ? "a client has lost it" : "probes of it are lost");
+    }
+}
 
-        printf("{\"orders\":%s}\n", text ? text : "[]");
-        free(text);
+
+static void
+vc_orders_json(agent_etcd_t *etcd, json_t *orders, json_t *suspicions)
+{
+    char        *text;
+    size_t       i;
+    json_t      *item, *root;
+    json_int_t   left;
+
+    json_array_foreach(orders, i, item) {
+        left = vc_order_left(etcd, item);
+        json_object_set_new(item, "seconds", left < 0 ? json_null()
+                                             : json_integer(left));
+        json_object_del(item, "lease");
     }
 
-    json_decref(list);
+    root = json_pack("{s:O,s:O}", "orders", orders, "suspicions", suspicions);
+    text = json_dumps(root, JSON_COMPACT|JSON_ENSURE_ASCII);
+    printf("%s\n", text ? text : "{}");
+    free(text);
+    json_decref(root);
+}
+
+
+int
+vc_cluster_orders(const vc_cluster_t *cl)
+{
+    json_t        *orders, *suspicions;
+    agent_etcd_t  *etcd;
+
+    etcd = vc_cluster_etcd(cl);
+
+    if (etcd == NULL) {
+        return VC_EXIT_FAILED;
+    }
+
+    orders = vc_cluster_list(etcd, cl, 'q', vc_order_kv);
+    suspicions = orders == NULL ? NULL
+                 : vc_cluster_list(etcd, cl, 'x', vc_suspicion_kv);
+
+    if (suspicions != NULL) {
+        if (cl->json) {
+            vc_orders_json(etcd, orders, suspicions);
+
+        } else {
+            vc_orders_print(etcd, orders, suspicions);
+        }
+    }
+
+    json_decref(orders);
     agent_etcd_free(etcd);
+
+    if (suspicions == NULL) {
+        return VC_EXIT_FAILED;
+    }
+
+    json_decref(suspicions);
 
     return VC_EXIT_OK;
 }

@@ -84,7 +84,13 @@ test('voicectl cluster shows a region and gives orders', async () => {
         await until('it to be empty', async () => Object.values(
             await b.guilds()).every(([n]) => n === 'n0'), 10000);
 
-        const { orders } = await cluster(a, 'orders', '--json').json();
+        await etcd.put('rv1/eu/x/n1/n0', {});
+        await etcd.put('rv1/eu/x/n1/n2', { ask: true });
+        await etcd.put('rv1/eu/x/n1', {});
+        await etcd.put('rv1/eu/x/n1/n3', 'no object');
+
+        const { orders, suspicions } =
+            await cluster(a, 'orders', '--json').json();
 
         assert.equal(orders.length, 1);
         assert.equal(orders[0].node, 'n1');
@@ -92,6 +98,10 @@ test('voicectl cluster shows a region and gives orders', async () => {
         assert.ok(orders[0].seconds > 0 && orders[0].seconds <= 60);
         assert.match((await ended(a, 'orders')).stdout,
             /^n1 +evict +\d+ +s .* a flood$/m);
+        assert.deepEqual(suspicions.filter((x) => x.by !== 'n0'),
+            [{ node: 'n1', by: 'n2', client: true }]);
+        assert.match((await ended(a, 'orders')).stdout,
+            /^n1 +suspect +- +n2 +a client has lost it$/m);
         assert.match((await ended(a, 'nodes')).stdout, /n1 +evicted /);
 
         assert.equal((await ended(a, 'allow', 'n1')).code, 0);
