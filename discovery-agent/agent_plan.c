@@ -480,8 +480,8 @@ agent_model_plan(agent_model_t *m, uint64_t now, agent_move_t *move)
         }
 
         if (move->to == NULL
-            && agent_model_choose(m, move->guild[0], node->info.region, node, now,
-                                  &move->to)
+            && agent_model_choose(m, move->guild[0], node->info.region, node,
+                                  now, &move->to)
                != VOICE_OK)
         {
             if (agent_node_failed(node)) {

@@ -80,6 +80,23 @@ agent_model_peers(agent_model_t *m, const agent_node_t *node,
 }
 
 
+/* Of most nodes nobody says anything: the ring is not looked at for them. */
+
+static bool
+agent_ring_accused(const agent_model_t *m, const agent_node_t *node)
+{
+    const agent_accusation_t  *x;
+
+    for (x = m->accusations; x != NULL; x = x->next) {
+        if (strcmp(x->node, node->info.name) == 0) {
+            return true;
+        }
+    }
+
+    return false;
+}
+
+
 size_t
 agent_model_accusers(agent_model_t *m, const agent_node_t *node,
     agent_node_t *list[AGENT_PEERS], size_t *probers)
@@ -90,7 +107,7 @@ agent_model_accusers(agent_model_t *m, const agent_node_t *node,
     n = 0;
     *probers = 0;
 
-    if (m->accusations == NULL || !agent_ring_member(node)) {
+    if (!agent_ring_accused(m, node) || !agent_ring_member(node)) {
         return 0;
     }
 
