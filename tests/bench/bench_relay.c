@@ -31,7 +31,8 @@ static bool bench_option(bench_options_t *o, int c, const char *arg);
 static bool bench_open(bench_t *b);
 static bool bench_measure(bench_t *b);
 static bool bench_capacity(bench_t *b);
-static bool bench_idle(bench_t *b);
+static bool bench_steps(bench_t *b);
+static void bench_loud(bench_t *b, uint32_t loud);
 static void bench_print(const char *kind, const bench_run_t *run);
 
 
@@ -53,7 +54,9 @@ static const struct option  bench_long[] = {
     { "floor", 0, NULL, 'F' },
     { "latency", 0, NULL, 'L' },
     { "capacity", 0, NULL, 'C' },
-    { "idle", 1, NULL, 'I' },
+    { "idle", 0, NULL, 'I' },
+    { "steps", 0, NULL, 'S' },
+    { "tick", 1, NULL, 'T' },
     { NULL, 0, NULL, 0 }
 };
 
@@ -78,7 +81,7 @@ main(int argc, char **argv)
                b.options.participants, b.options.talkers, b.options.pps,
                b.options.frame, voice_mode_name(b.members[0].client.mode));
 
-        done = b.options.idle != 0 ? bench_idle(&b)
+        done = b.options.steps ? bench_steps(&b)
                : b.options.capacity ? bench_capacity(&b) : bench_measure(&b);
 
         printf("}\n");
@@ -111,8 +114,6 @@ bench_options(bench_options_t *o, int argc, char **argv)
             return false;
         }
     }
-
-    o->loud = o->loud != 0 && o->loud < o->rooms ? o->loud : o->rooms;
 
     if (optind != argc || o->conn.url == NULL || o->conn.key == NULL
         || o->pid == 0 || o->rooms == 0 || o->participants < 2
@@ -200,8 +201,16 @@ bench_option(bench_options_t *o, int c, const char *arg)
         o->capacity = true;
         return true;
 
+    case 'S':
+        o->steps = true;
+        return true;
+
+    case 'T':
+        o->tick = (uint64_t) atoi(arg) * 1000;
+        return true;
+
     case 'I':
-        o->idle = (uint64_t) (atof(arg) * 1000);
+        o->idle = true;
         return true;
     }
 
@@ -224,8 +233,7 @@ bench_open(bench_t *b)
     b->run = randombytes_random();
     b->n = b->options.rooms * b->options.participants;
     b->loop = vc_loop_create();
-    b->hearing = b->options.loud * b->options.participants;
-    b->next = b->hearing;
+    bench_loud(b, b->options.loud);
 
     /* with the modes that bring their nonce along: 4 bytes of it */
     b->wire = VOICE_RTP_HEADER_LEN + b->options.frame + VOICE_TAG_LEN
@@ -246,6 +254,17 @@ bench_open(bench_t *b)
     }
 
     return true;
+}
+
+
+/* In so many rooms somebody talks; 0: in all of them. */
+static void
+bench_loud(bench_t *b, uint32_t loud)
+{
+    b->options.loud = loud != 0 && loud < b->options.rooms ? loud
+                      : b->options.rooms;
+    b->hearing = b->options.loud * b->options.participants;
+    b->next = b->hearing;
 }
 
 
@@ -351,32 +370,82 @@ bench_capacity(bench_t *b)
 }
 
 
-/* Nobody talks. */
+/* Nobody talks; there are websockets, and keep-alives with --idle. */
 static bool
-bench_idle(bench_t *b)
+bench_idle(bench_t *b, bench_run_t *run)
 {
-    uint64_t            start, until;
-    static bench_run_t  run;
+    uint64_t  start, until;
 
-    if (!bench_cpu(b, &run, -1)) {
+    memset(run, 0, sizeof(bench_run_t));
+
+    if (!bench_cpu(b, run, -1)) {
         return false;
     }
 
     start = vc_now();
-    until = start + b->options.idle * VC_MS;
+    until = start + (uint64_t) (b->options.seconds * (double) VC_SEC);
 
     while (vc_now() < until) {
         vc_loop_turn(b->loop, until);
     }
 
-    run.wall = vc_now() - start;
+    run->wall = vc_now() - start;
 
-    if (!bench_cpu(b, &run, 1)) {
-        return false;
+    return bench_cpu(b, run, 1);
+}
+
+
+static bool
+bench_step(bench_t *b, const char *kind, bench_run_t *run)
+{
+    if (strcmp(kind, "idle") == 0) {
+        return bench_idle(b, run);
     }
 
-    printf(",");
-    bench_print("idle", &run);
+    if (strcmp(kind, "floor") == 0) {
+        return bench_floor(b, b->options.seconds, run);
+    }
+
+    return bench_traffic(b, b->options.seconds, false, run);
+}
+
+
+/*
+ * For whoever compares servers in turns.  A line "relay", "floor" or "idle",
+ * the number of loud rooms and the packets a second of each talker, is a run;
+ * a line tells what came of it.
+ */
+static bool
+bench_steps(bench_t *b)
+{
+    char                line[64], kind[8];
+    unsigned            loud;
+    static bench_run_t  run;
+
+    printf("}\n");
+    fflush(stdout);
+
+    while (fgets(line, sizeof(line), stdin) != NULL) {
+
+        if (sscanf(line, "%7s %u %lf", kind, &loud, &b->options.pps) != 3) {
+            fprintf(stderr, BENCH_NAME ": \"%s\": expected relay, floor or "
+                    "idle, loud rooms, packets/s\n", line);
+            return false;
+        }
+
+        bench_loud(b, loud);
+
+        if (!bench_step(b, kind, &run)) {
+            return false;
+        }
+
+        printf("{");
+        bench_print(kind, &run);
+        printf("}\n");
+        fflush(stdout);
+    }
+
+    printf("{");
 
     return true;
 }
@@ -391,9 +460,9 @@ bench_print(const char *kind, const bench_run_t *run)
     printf("\"%s\":{\"packets\":%" PRIu64 ",\"expected\":%" PRIu64
            ",\"strange\":%" PRIu64 ",\"wall_ns\":%" PRIu64 ",\"cpu_ns\":%"
            PRIu64 ",\"user_ns\":%" PRIu64 ",\"sys_ns\":%" PRIu64
-           ",\"wakes\":%" PRIu64 ",\"behind_us\":%" PRIu64, kind, run->packets, run->expected,
-           run->strange, run->wall, run->cpu, run->user, run->sys,
-           run->wakes, run->behind / 1000);
+           ",\"wakes\":%" PRIu64 ",\"behind_us\":%" PRIu64, kind,
+           run->packets, run->expected, run->strange, run->wall, run->cpu,
+           run->user, run->sys, run->wakes, run->behind / 1000);
 
     if (run->latency.total != 0) {
         printf(",\"latency_us\":{");

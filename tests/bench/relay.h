@@ -44,9 +44,11 @@ typedef struct {
     int               worker_cpu;     /* -1: anywhere */
     int               client_cpu;
     bool              floor;
+    uint64_t          tick;           /* ns: the floor sends once in it */
     bool              latency;
     bool              capacity;
-    uint64_t          idle;           /* ms of silence that are measured */
+    bool              steps;          /* as standard input says */
+    bool              idle;           /* members send keep-alives */
 } bench_options_t;
 
 
@@ -59,7 +61,6 @@ typedef struct {
     uint32_t             index;       /* room * participants + place */
     uint32_t             seq;
     bool                 live;
-    struct sockaddr_in   addr;        /* of its socket */
 } bench_member_t;
 
 
@@ -87,6 +88,7 @@ struct bench_s {
     voice_token_keys_t   keys;
     vc_loop_t           *loop;
     bench_member_t      *members;
+    struct sockaddr_in  *addr;         /* of their sockets */
     uint32_t             n;
     uint32_t             hearing;      /* members of loud rooms, the first */
     uint32_t             joined;

@@ -116,7 +116,13 @@ bench_floor_child(bench_t *b, uint64_t n, uint64_t start, bench_run_t *run)
     run->cpu -= (uint64_t) ts.tv_sec * VC_SEC + (uint64_t) ts.tv_nsec;
 
     for (k = 0; k < n; /* void */ ) {
-        due = start + bench_due(b, k);
+        due = bench_due(b, k);
+
+        if (b->options.tick != 0) {
+            due += b->options.tick - due % b->options.tick;
+        }
+
+        due += start;
         now = vc_now();
 
         if (now < due) {
@@ -151,7 +157,7 @@ bench_floor_packet(bench_t *b, bench_queue_t *q, uint64_t k, bench_run_t *run)
             continue;
         }
 
-        q->msg[q->n++].msg_hdr.msg_name = &b->members[i].addr;
+        q->msg[q->n++].msg_hdr.msg_name = &b->addr[i];
 
         if (q->n == BENCH_QUEUE) {
             bench_floor_flush(b, q, run);

@@ -16,12 +16,14 @@
 #include <sys/socket.h>
 
 
-#define BENCH_JOINING    64              /* at once */
-#define BENCH_TURN       (20 * VC_MS)
-#define BENCH_SETTLE     (500 * VC_MS)
-#define BENCH_RCVBUF     (2 * 1024 * 1024)
+#define BENCH_JOINING      64              /* at once */
+#define BENCH_TURN         (20 * VC_MS)
+#define BENCH_SETTLE       (500 * VC_MS)
+#define BENCH_SETTLE_EACH  (VC_MS / 5)     /* and so much for each member */
+#define BENCH_RCVBUF       (2 * 1024 * 1024)
 
 
+static void bench_settle(bench_t *b);
 static bool bench_member_join(bench_member_t *m);
 static bool bench_member_take(bench_member_t *m);
 static void bench_member_live(void *data);
@@ -37,8 +39,7 @@ static const vc_client_handlers_t  bench_member_handlers = {
 bool
 bench_join(bench_t *b)
 {
-    uint32_t       started;
-    uint64_t       until;
+    uint32_t       i, started;
     struct rlimit  lim;
 
     lim.rlim_cur = lim.rlim_max = 2 * (rlim_t) b->n + 64;
@@ -50,7 +51,9 @@ bench_join(bench_t *b)
     }
 
     b->members = calloc(b->n, sizeof(bench_member_t));
-    if (b->members == NULL) {
+    b->addr = calloc(b->n, sizeof(struct sockaddr_in));
+
+    if (b->members == NULL || b->addr == NULL) {
         return false;
     }
 
@@ -70,19 +73,31 @@ bench_join(bench_t *b)
         vc_loop_turn(b->loop, vc_now() + BENCH_TURN);
     }
 
-    /* messages about the others are still coming */
+    bench_settle(b);
 
-    for (until = vc_now() + BENCH_SETTLE; vc_now() < until; /* void */ ) {
-        vc_loop_turn(b->loop, until);
-    }
-
-    for (started = 0; started < b->n && b->failed == 0; started++) {
-        if (!bench_member_take(&b->members[started])) {
+    for (i = 0; i < b->n && b->failed == 0; i++) {
+        if (!bench_member_take(&b->members[i])) {
             return false;
         }
     }
 
+    bench_settle(b);
+
     return b->failed == 0;
+}
+
+
+/* Messages about the others are still coming. */
+static void
+bench_settle(bench_t *b)
+{
+    uint64_t  until;
+
+    until = vc_now() + BENCH_SETTLE + b->n * BENCH_SETTLE_EACH;
+
+    while (vc_now() < until) {
+        vc_loop_turn(b->loop, until);
+    }
 }
 
 
@@ -125,7 +140,7 @@ bench_member_take(bench_member_t *m)
 
     vc_watch_del(b->loop, &m->client.udp);
 
-    if (b->options.idle == 0) {
+    if (!b->options.idle) {
         m->client.keepalive_at = 0;     /* a packet is what is measured */
         vc_client_arm(&m->client);
     }
@@ -133,9 +148,10 @@ bench_member_take(bench_member_t *m)
     size = BENCH_RCVBUF;
     setsockopt(m->client.udp.fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
 
-    len = sizeof(m->addr);
+    len = sizeof(struct sockaddr_in);
 
-    if (getsockname(m->client.udp.fd, (struct sockaddr *) &m->addr, &len)
+    if (getsockname(m->client.udp.fd,
+                    (struct sockaddr *) &b->addr[m->index], &len)
         == -1)
     {
         return false;
@@ -206,4 +222,5 @@ bench_leave(bench_t *b)
     }
 
     free(b->members);
+    free(b->addr);
 }

@@ -3,7 +3,7 @@
  *
  * make bench: what a packet costs, and what the machine can carry.
  *
- *   run.mjs [NAME...]    of the sections below, default all of them
+ *   run.mjs [NAME...]    of the sections below, default all but `profile`
  *
  * One nginx worker on one core, its clients on another.  Costs are the
  * worker's own CPU time, softirqs included, over the packets that arrived;
@@ -20,6 +20,8 @@ import { execFile, execFileSync, spawn } from 'node:child_process';
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { setTimeout } from 'node:timers/promises';
 import { promisify } from 'node:util';
 
 import { BUILD, Nginx } from '../e2e/lib/nginx.mjs';
@@ -80,9 +82,12 @@ function table(head, rows) {
 }
 
 
-/* { worker, url, args, nginx } of a server that ends with the work. */
-async function withServer({ relay = '', zone = 16384 } = {}, work) {
-    const file = `/dev/shm/ngx-voice-bench-${process.pid}.zone`;
+let servers = 0;
+
+/* { worker, nginx } of a server that ends with the work. */
+async function withServer({ relay = '', zone = 16384, heartbeat = 300000 }
+    = {}, work) {
+    const file = `/dev/shm/ngx-voice-bench-${process.pid}-${servers++}.zone`;
     const nginx = await Nginx.start({
         workers: 1,
         connections: 19000,
@@ -93,7 +98,7 @@ worker_rlimit_nofile 20000;`,
         relays: [{ listen: '127.0.0.1', params: 'reuseport rcvbuf=4m' }],
 
         /* what is measured is packets, each of them */
-        http: 'voice_signal_rate off; voice_heartbeat 300s;',
+        http: `voice_signal_rate off; voice_heartbeat ${heartbeat}ms;`,
         stream: 'voice_max_speakers off;'
     });
     const [worker] = nginx.workers();
@@ -113,18 +118,59 @@ worker_rlimit_nofile 20000;`,
 }
 
 
-async function bench({ nginx, worker }, options, ...flags) {
+/* bench_relay for a server: [file, arguments] */
+function command({ nginx, worker }, options, flags) {
     const args = { url: `ws://127.0.0.1:${nginx.http}`, key: nginx.keyFile,
         pid: worker, 'worker-cpu': WORKER_CPU, 'client-cpu': CLIENT_CPU,
         seconds: SECONDS, repeat: REPEAT, ...options };
-    const command = [...REALTIME, join(OBJECTS, 'bench_relay'),
+    const [file, ...rest] = [...REALTIME, join(OBJECTS, 'bench_relay'),
         ...Object.entries(args).map(([k, v]) => `--${k}=${v}`),
         ...flags.map((flag) => `--${flag}`)];
 
-    const { stdout } = await promisify(execFile)(command[0],
-        command.slice(1).map(String), { maxBuffer: 1 << 24 });
+    return [file, rest];
+}
+
+
+async function bench(server, options, ...flags) {
+    const { stdout } = await promisify(execFile)(
+        ...command(server, options, flags), { maxBuffer: 1 << 24 });
 
     return JSON.parse(stdout);
+}
+
+
+/*
+ * One that stays with its members and does a run when it is told: servers and
+ * kinds of traffic are compared in turns by it.
+ */
+async function withSteps(server, options, work, ...flags) {
+    const child = spawn(...command(server, options, ['steps', ...flags]),
+        { stdio: ['pipe', 'pipe', 'inherit'] });
+    const ended = new Promise((resolve) => {
+        child.once('close', resolve);
+    });
+    const lines = createInterface({ input: child.stdout })[
+        Symbol.asyncIterator]();
+    const line = async () => {
+        const { value, done } = await lines.next();
+
+        if (done) {
+            throw new Error('bench_relay ended; see above');
+        }
+
+        return value;
+    };
+
+    try {
+        await line();
+        return await work(async (kind, loud, pps) => {
+            child.stdin.write(`${kind} ${loud} ${pps}\n`);
+            return JSON.parse(await line())[kind];
+        });
+    } finally {
+        child.stdin.end();
+        await ended;
+    }
 }
 
 
@@ -158,6 +204,104 @@ const spread = ([min, mid, max]) =>
     `${digits(mid)} (${digits(min)}-${digits(max)})`;
 const kind = (s) => `${s.rooms} x ${s.participants}, ${s.talkers} talk`;
 const ms = (us) => digits(us / 1000);
+
+
+const range = (list) => [Math.min(...list), median(list), Math.max(...list)];
+
+
+/* What a worker that serves nobody uses. */
+async function alone({ worker }, seconds) {
+    const cpu = () => Number(readFileSync(`/proc/${worker}/schedstat`, 'utf8')
+        .split(' ')[0]);
+    const wakes = () => Number(readFileSync(`/proc/${worker}/status`, 'utf8')
+        .match(/^voluntary_ctxt_switches:\s*(\d+)/m)[1]);
+    const old = [cpu(), wakes()];
+
+    await setTimeout(1000 * seconds);
+
+    return { cpu: (cpu() - old[0]) / 1e9 / seconds,
+        wakes: (wakes() - old[1]) / seconds,
+        keepalives: 0, heartbeats: 0, others: 0 };
+}
+
+
+/*
+ * The same with members: what they sent is counted a little longer, from the
+ * look before until the look behind.
+ */
+async function silence({ nginx }, run) {
+    const look = async () => ({ at: performance.now(),
+        ...await nginx.metrics() });
+    const old = await look();
+    const { cpu_ns, wall_ns, wakes } = await run('idle', 0, 0);
+    const now = await look();
+    const rate = (name) => (now[name] - old[name]) * 1000 / (now.at - old.at);
+    const keepalives = rate('voice_control_total{kind="keepalive"}');
+
+    return { cpu: cpu_ns / wall_ns, wakes: wakes / wall_ns * 1e9, keepalives,
+        heartbeats: rate('voice_websocket_messages_total{direction="rx"}'),
+        others: rate('voice_rx_packets_total') - keepalives };
+}
+
+
+/*
+ * [[function, percent]] of a process while some work is done: its own, and
+ * the kernel's as one.
+ */
+async function sampled(pid, work) {
+    const data = join(BUILD, 'bench', 'perf.data');
+    const perf = spawn('perf', ['record', '-e', 'cpu-clock', '-F', '4999',
+        '-p', `${pid}`, '-o', data], { stdio: 'ignore' });
+    const ended = new Promise((resolve, reject) => {
+        perf.once('close', resolve);
+        perf.once('error', reject);
+    });
+
+    await Promise.race([work(), ended]);
+    perf.kill('SIGINT');
+    await ended;
+
+    const text = execFileSync('perf', ['report', '-i', data, '--stdio', '-n',
+        '--no-children', '--sort', 'symbol'], { encoding: 'utf8',
+        maxBuffer: 1 << 26, stdio: ['ignore', 'pipe', 'ignore'] });
+    const samples = new Map();
+    let sum = 0;
+
+    for (const [, n, space, symbol] of text.matchAll(
+        /^ +[\d.]+% +(\d+) +\[(.)\] +(\S+)/gm)) {
+        const name = space === 'k' ? 'the kernel' : symbol;
+
+        samples.set(name, (samples.get(name) ?? 0) + Number(n));
+        sum += Number(n);
+    }
+
+    return [...samples].map(([name, n]) => [name, 100 * n / sum])
+        .sort((a, b) => b[1] - a[1]);
+}
+
+
+/* Runs of relay and floor for each shape, at 90 000 packets a second out. */
+async function inTurns(shapes) {
+    const all = shapes.map((s) => ({ ...s, turns: [], rate: 0, lost: 0 }));
+
+    for (let turn = 0; turn <= 6 * REPEAT; turn++) {
+        for (const s of all) {
+            const pps = 10000 / (2 * s.loud);
+            const relay = await s.run('relay', s.loud, pps);
+            const floor = await s.run('floor', s.loud, pps);
+
+            /* the first one only warms up */
+
+            if (turn !== 0) {
+                s.turns.push({ relay: cost(relay), floor: cost(floor) });
+                s.lost += relay.expected - relay.packets;
+                s.rate += relay.packets / relay.wall_ns * 1e9 / 6 / REPEAT;
+            }
+        }
+    }
+
+    return all;
+}
 
 
 function costs(list, name = kind) {
@@ -255,44 +399,81 @@ const sections = {
 
     /*
      * The same packets a second with a hundred times the sessions: first
-     * they are silent, then they talk in turns, so that nothing is in a cache.
+     * they are silent, then they talk in turns, so that nothing is in a
+     * cache.  Many short runs in turns, for what else the machine does
+     * changes more slowly.  The kernel has more in no cache, too: hence the
+     * floor, which sends as often as the relay does, once a millisecond.
+     * With segment=off, for in fewer rooms more packets would share one.
      */
     async sessions() {
-        const list = [];
+        const members = { participants: 10, talkers: 2, mode: GCM,
+            tick: 1000, seconds: SECONDS / 4 };
+        const relay = 'segment=off';
 
-        for (const [rooms, loud] of [[10, 10], [990, 10], [990, 990]]) {
-            const s = summary(await withServer({}, (server) =>
-                bench(server, { rooms, loud, participants: 10, talkers: 2,
-                    pps: 500 / loud, mode: GCM }, 'floor', 'latency')));
+        const shapes = await withServer({ relay }, (few) =>
+            withServer({ relay }, (many) =>
+                withSteps(few, { rooms: 10, ...members }, (runFew) =>
+                    withSteps(many, { rooms: 990, ...members }, (runMany) =>
+                        inTurns([
+                            { name: '100', run: runFew, loud: 10 },
+                            { name: '9900, of whom 100 talk', run: runMany,
+                                loud: 10 },
+                            { name: '9900 talk in turns', run: runMany,
+                                loud: 990 }])))));
 
-            list.push({ ...s, loud });
-        }
+        const growth = (of) => (s) => s.turns.map((t, i) =>
+            of(t) / of(shapes[0].turns[i]));
+        const columns = {
+            'relay us': (s) => s.turns.map((t) => t.relay),
+            'floor us': (s) => s.turns.map((t) => t.floor),
+            'growth': growth((t) => t.relay),
+            'of the floor': growth((t) => t.floor),
+            'ours': growth((t) => t.relay / t.floor)
+        };
 
-        say('More sessions, the same packets\n');
-        costs(list, (s) => `${kind(s)} in ${s.loud}`);
+        say('More sessions, the same packets: median (min-max) of '
+            + `${shapes[0].turns.length} turns\n`);
+        table(['sessions', 'packets/s', ...Object.keys(columns), 'lost'],
+            shapes.map((s) => [s.name, digits(s.rate, 0),
+                ...Object.values(columns).map((f) => spread(range(f(s)))),
+                `${s.lost}`]));
 
-        return list;
+        return shapes.map(({ run, ...s }) => ({ ...s, ...Object.fromEntries(
+            Object.entries(columns).map(([k, f]) => [k, range(f(s))])) }));
     },
 
-    /* nobody talks: keep-alives and heartbeats are all there is */
+    /*
+     * Nobody talks: the worker has nothing to do but to answer keep-alives,
+     * one of each client in 5 s, and heartbeats.
+     */
     async idle() {
+        const seconds = 15 * SECONDS;
         const all = [];
 
-        for (const rooms of [1, 1000]) {
-            const { idle } = await withServer({}, (server) =>
-                bench(server, { rooms, participants: rooms > 1 ? 9 : 2,
-                    mode: GCM, idle: 15 }));
-
-            all.push({ sessions: rooms > 1 ? rooms * 9 : 2,
-                cpu: idle.cpu_ns / idle.wall_ns,
-                wakes: idle.wakes / idle.wall_ns * 1e9 });
+        for (const [rooms, heartbeat] of [[0], [990, 300000],
+            [990, 13750]]) {
+            all.push({ sessions: 10 * rooms, ...await withServer({ heartbeat },
+                (server) => rooms === 0 ? alone(server, seconds)
+                    : withSteps(server, { rooms, participants: 10, mode: GCM,
+                        seconds }, (run) => silence(server, run), 'idle')) });
         }
 
-        say('Nobody talks\n');
-        table(['sessions', 'CPU %', 'wake-ups/s'], all.map((s) =>
-            [`${s.sessions}`, digits(100 * s.cpu, 3), digits(s.wakes, 1)]));
+        const [none, quiet, beating] = all;
+        const us = (a, b, n) => (a.cpu - b.cpu) / n * 1e6;
+        const each = { keepalive: us(quiet, none, quiet.keepalives),
+            heartbeat: us(beating, quiet, beating.heartbeats
+                - quiet.heartbeats) };
 
-        return all;
+        say(`Nobody talks, for ${seconds} s\n`);
+        table(['sessions', 'CPU %', 'wake-ups/s', 'keep-alives/s',
+            'heartbeats/s', 'other datagrams/s'], all.map((s) =>
+            [`${s.sessions}`, digits(100 * s.cpu, 3), digits(s.wakes, 1),
+                digits(s.keepalives, 0), digits(s.heartbeats, 0),
+                digits(s.others, 1)]));
+        say(`  a keep-alive ${digits(each.keepalive, 1)} us, a heartbeat `
+            + `${digits(each.heartbeat, 1)} us\n`);
+
+        return { all, each };
     },
 
     /* (d) media while others join over TLS; the rate includes the start */
@@ -328,6 +509,31 @@ const sections = {
 
         say('Media while others join over TLS (ECDSA P-256)\n');
         costs(all, (s) => `${kind(s)}, ${digits(s.joins, 0)} joins/s`);
+
+        return all;
+    },
+
+    /*
+     * Where a worker's own time goes, by sampling; only when it is asked for,
+     * as it needs perf and what it tells is a share, not a cost.
+     */
+    async profile() {
+        const all = [];
+
+        for (const { rooms, participants, talkers, pps = 50 } of [
+            { rooms: 3, participants: 100, talkers: 8 },
+            { rooms: 100, participants: 2, talkers: 2, pps: 500 }]) {
+            const functions = await withServer({}, (server) =>
+                withSteps(server, { rooms, participants, talkers, mode: GCM,
+                    seconds: 10 * SECONDS }, (run) =>
+                    sampled(server.worker, () => run('relay', rooms, pps))));
+
+            say(`${kind({ rooms, participants, talkers })}: percent of the `
+                + "worker's time\n");
+            table(['function', '%'], functions.slice(0, 24).map(
+                ([name, share]) => [name, digits(share)]));
+            all.push({ rooms, participants, talkers, pps, functions });
+        }
 
         return all;
     },
@@ -381,7 +587,9 @@ say(`${result.machine}, Linux ${result.kernel}${result.realtime ? ''
 
 mkdirSync(folder, { recursive: true });
 
-for (const name of names.length ? names : Object.keys(sections)) {
+const usual = Object.keys(sections).filter((name) => name !== 'profile');
+
+for (const name of names.length ? names : usual) {
     result[name] = await sections[name]();
     writeFileSync(file, `${JSON.stringify(result, null, 1)}\n`);
 }
