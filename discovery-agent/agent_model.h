@@ -103,7 +103,7 @@ struct agent_node_s {
                                         not those of all; 0: they are not */
     uint64_t            agreed;      /* since when enough others say so */
     uint64_t            asked;       /* when clients of ours doubted it last */
-    bool                doubted;     /* it should be probed at once */
+    bool                hurry;       /* it should be probed at once */
 };
 
 

@@ -80,8 +80,8 @@ agent_probe_own(agent_probe_t *p)
 
     self = agent_model_self(&a->model);
 
-    if (self != NULL && self->doubted) {
-        self->doubted = false;
+    if (self != NULL && self->hurry) {
+        self->hurry = false;
         agent_check_hurry(&p->own.check, p->talker.now);
     }
 
@@ -270,8 +270,8 @@ agent_probe_peers(agent_probe_t *p)
 
         node = agent_model_node(&p->agent->model, peer->path.node);
 
-        if (node->doubted) {
-            node->doubted = false;
+        if (node->hurry) {
+            node->hurry = false;
             agent_check_hurry(&peer->path.check, p->talker.now);
         }
 

@@ -193,7 +193,7 @@ agent_model_doubt(agent_node_t *node, uint64_t now)
 {
     if (node->asked == 0 || now - node->asked >= AGENT_ASKED) {
         node->asked = now;
-        node->doubted = true;
+        node->hurry = true;
     }
 }
 
@@ -298,7 +298,7 @@ agent_accusation_put(agent_model_t *m, const char *name, bool ask,
             return false;
         }
 
-        node->doubted = true;          /* do others find the same? */
+        node->hurry = true;            /* do others find the same? */
     }
 
     x->seen = m->list;

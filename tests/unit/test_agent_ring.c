@@ -381,27 +381,27 @@ test_clients_doubt(void **state)
     x = lost(&m, "n1");
     put(&m, "x/n1/n0", "{\"ask\":true}", 50);
     put(&m, "x/n1/n2", "{\"ask\":true}", 51);
-    assert_true(x->doubted);
+    assert_true(x->hurry);
     assert_false(suspect(&m, "n1"));
     assert_false(agent_model_unreached(&m, x));
 
     /* and their probes say so as well */
 
-    x->doubted = false;
+    x->hurry = false;
     accuse(&m, "n1", "n0", 52);
     accuse(&m, "n1", "n2", 53);
-    assert_false(x->doubted);
+    assert_false(x->hurry);
     assert_true(agent_model_unreached(&m, x));
 
     /* ours: not each of a thousand */
 
     agent_model_doubt(x, NOW);
-    assert_true(x->doubted);
-    x->doubted = false;
+    assert_true(x->hurry);
+    x->hurry = false;
     agent_model_doubt(x, NOW + AGENT_ASKED - 1);
-    assert_false(x->doubted);
+    assert_false(x->hurry);
     agent_model_doubt(x, NOW + AGENT_ASKED);
-    assert_true(x->doubted);
+    assert_true(x->hurry);
     agent_model_free(&m);
 }
 
