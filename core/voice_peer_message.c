@@ -301,6 +301,22 @@ voice_peer_guilds(const voice_json_t *object, voice_peer_message_t *m,
 }
 
 
+/* It is said in logs before anything is known of who sent it. */
+
+static voice_err_t
+voice_peer_from(const voice_peer_message_t *m, const char **why)
+{
+    static const char  letters[] = "abcdefghijklmnopqrstuvwxyz0123456789-";
+
+    if (m->from[strspn(m->from, letters)] != '\0') {
+        *why = "from: the name of a node is expected, of a-z, 0-9 and -";
+        return VOICE_E_RANGE;
+    }
+
+    return VOICE_OK;
+}
+
+
 voice_err_t
 voice_peer_message_decode(const char *text, size_t len,
     voice_peer_message_t *m, voice_peer_parts_t *parts, const char **why)
@@ -320,6 +336,10 @@ voice_peer_message_decode(const char *text, size_t len,
     err = voice_fields_read(&object, voice_peer_message_fields,
                             voice_peer_fields(voice_peer_message_fields),
                             &got, why);
+
+    if (err == VOICE_OK) {
+        err = voice_peer_from(&got, why);
+    }
 
     if (err == VOICE_OK) {
         err = voice_peer_guilds(&object, &got, why);

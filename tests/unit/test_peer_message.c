@@ -185,6 +185,8 @@ test_message_errors(void **state)
         { "{\"v\":1,\"from\":\"a\"}", VOICE_E_FORMAT },
         { "{\"v\":2,\"from\":\"a\",\"boot\":\"b\"}", VOICE_E_RANGE },
         { "{\"v\":1,\"from\":\"\",\"boot\":\"b\"}", VOICE_E_RANGE },
+        { "{\"v\":1,\"from\":\"a\\nb\",\"boot\":\"b\"}", VOICE_E_RANGE },
+        { "{\"v\":1,\"from\":\"A\",\"boot\":\"b\"}", VOICE_E_RANGE },
         { "{\"v\":1,\"from\":\"a\",\"boot\":\"b\",\"seq\":5}",
           VOICE_E_FORMAT },
         { "{\"v\":1,\"from\":\"a\",\"boot\":\"b\","
