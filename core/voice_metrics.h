@@ -129,6 +129,7 @@
     X(PEER_INVALID, "peer_refused", "reason", "invalid")                      \
     X(PEER_FOREIGN, "peer_refused", "reason", "foreign_user")                 \
     X(PEER_FULL, "peer_refused", "reason", "zone_full")                       \
+    X(PEER_NAME, "peer_refused", "reason", "name")                            \
     X(PEER_REFUSED, "peer_refused", "reason", "message")                      \
     X(PEER_DIFFERS, "peer_syncs", "reason", "difference")                     \
     X(REPAIRS, "zone_repairs", NULL, NULL)

@@ -20,7 +20,7 @@
 /* Clocks of nodes may differ by that, seconds. */
 #define NGX_HTTP_VOICE_PEER_SLACK    60
 
-/* How often a zone without room for the states of others is worth a line. */
+/* How often what each message of a node may bring is worth a line. */
 #define NGX_HTTP_VOICE_PEER_LOG      10000
 
 
@@ -207,29 +207,81 @@ ngx_http_voice_peer_verify(const voice_token_keys_t *keys, ngx_str_t *header,
 }
 
 
+#if (NGX_HTTP_SSL)
+
+/* That "ssl_verify_client" has verified, for the caller to free; or NULL. */
+
+static X509 *
+ngx_http_voice_peer_x509(ngx_http_request_t *r)
+{
+    X509  *cert;
+    SSL   *ssl;
+
+    if (r->connection->ssl == NULL) {
+        return NULL;
+    }
+
+    ssl = r->connection->ssl->connection;
+    cert = SSL_get_peer_certificate(ssl);
+
+    if (cert != NULL && SSL_get_verify_result(ssl) != X509_V_OK) {
+        X509_free(cert);
+        return NULL;
+    }
+
+    return cert;
+}
+
+#endif
+
+
 static const char *
 ngx_http_voice_peer_certified(ngx_http_request_t *r)
 {
 #if (NGX_HTTP_SSL)
     X509  *cert;
 
-    if (r->connection->ssl != NULL) {
-        cert = SSL_get_peer_certificate(r->connection->ssl->connection);
+    cert = ngx_http_voice_peer_x509(r);
 
-        if (cert != NULL) {
-            X509_free(cert);
-
-            if (SSL_get_verify_result(r->connection->ssl->connection)
-                == X509_V_OK)
-            {
-                return NULL;
-            }
-        }
+    if (cert != NULL) {
+        X509_free(cert);
+        return NULL;
     }
 #endif
 
     return "there is neither a \"voice_peer_key\" nor a client certificate "
            "that \"ssl_verify_client\" has verified";
+}
+
+
+/*
+ * A certificate is of the node that it names: by a dNSName, or by its CN if
+ * it has none (RFC 6125 6.4.4), without wildcards.  All who have the key can
+ * be any node.
+ */
+
+static ngx_int_t
+ngx_http_voice_peer_is_named(ngx_http_request_t *r, const char *name)
+{
+#if (NGX_HTTP_SSL)
+    int    ok;
+    X509  *cert;
+
+    cert = ngx_http_voice_peer_x509(r);
+
+    if (cert != NULL) {
+        ok = X509_check_host(cert, name, ngx_strlen(name),
+                             X509_CHECK_FLAG_NO_WILDCARDS, NULL);
+        X509_free(cert);
+
+        return ok == 1 ? NGX_OK : NGX_DECLINED;
+    }
+#endif
+
+    (void) r;
+    (void) name;
+
+    return NGX_OK;
 }
 
 
@@ -269,6 +321,21 @@ ngx_http_voice_peer_known(const voice_peer_message_t *m)
 }
 
 
+/* Whether it is time for a line again. */
+
+static ngx_uint_t
+ngx_http_voice_peer_tells(ngx_msec_t *next)
+{
+    if (*next != 0 && (ngx_msec_int_t) (*next - ngx_current_msec) > 0) {
+        return 0;
+    }
+
+    *next = ngx_current_msec + NGX_HTTP_VOICE_PEER_LOG;
+
+    return 1;
+}
+
+
 static void
 ngx_http_voice_peer_refused(ngx_http_voice_peer_ctx_t *ctx, voice_err_t err)
 {
@@ -282,13 +349,9 @@ ngx_http_voice_peer_refused(ngx_http_voice_peer_ctx_t *ctx, voice_err_t err)
     ctx->refused++;
     voice_metric_add(voice_zone_metrics(ctx->zone), metric, 1);
 
-    if (err != VOICE_E_NOMEM
-        || (next != 0 && (ngx_msec_int_t) (next - ngx_current_msec) > 0))
-    {
+    if (err != VOICE_E_NOMEM || !ngx_http_voice_peer_tells(&next)) {
         return;
     }
-
-    next = ngx_current_msec + NGX_HTTP_VOICE_PEER_LOG;
 
     ngx_log_error(NGX_LOG_ERR, ctx->log, 0,
                   "voice states of node \"%s\" find no room: all %uD of the "
@@ -474,16 +537,11 @@ ngx_http_voice_peer_reply(ngx_http_request_t *r, ngx_uint_t status,
 
 
 static void
-ngx_http_voice_peer_refuse(ngx_http_voice_peer_ctx_t *ctx, ngx_uint_t status,
+ngx_http_voice_peer_answer(ngx_http_voice_peer_ctx_t *ctx, ngx_uint_t status,
     const char *why)
 {
     char          data[256];
     voice_buf_t   b;
-
-    voice_metric_add(voice_zone_metrics(ctx->zone), VOICE_M_PEER_REFUSED, 1);
-
-    ngx_log_error(NGX_LOG_INFO, ctx->log, 0,
-                  "voice states of a node are refused: %s", why);
 
     voice_buf_fixed(&b, data, sizeof(data));
     voice_buf_puts(&b, "{\"error\":");
@@ -491,6 +549,41 @@ ngx_http_voice_peer_refuse(ngx_http_voice_peer_ctx_t *ctx, ngx_uint_t status,
     voice_buf_puts(&b, "}");
 
     ngx_http_voice_peer_reply(ctx->request, status, b.data, b.len);
+}
+
+
+static void
+ngx_http_voice_peer_refuse(ngx_http_voice_peer_ctx_t *ctx, ngx_uint_t status,
+    const char *why)
+{
+    voice_metric_add(voice_zone_metrics(ctx->zone), VOICE_M_PEER_REFUSED, 1);
+
+    ngx_log_error(NGX_LOG_INFO, ctx->log, 0,
+                  "voice states of a node are refused: %s", why);
+
+    ngx_http_voice_peer_answer(ctx, status, why);
+}
+
+
+/* Somebody's mistake, or somebody who has stolen a certificate. */
+
+static void
+ngx_http_voice_peer_misnamed(ngx_http_voice_peer_ctx_t *ctx)
+{
+    static ngx_msec_t  next;
+
+    voice_metric_add(voice_zone_metrics(ctx->zone), VOICE_M_PEER_NAME, 1);
+
+    if (ngx_http_voice_peer_tells(&next)) {
+        ngx_log_error(NGX_LOG_ERR, ctx->log, 0,
+                      "voice states of node \"%s\" are refused: the client "
+                      "certificate is not of that name, expected as a "
+                      "dNSName, or as the CN if there is none",
+                      ctx->message.from);
+    }
+
+    ngx_http_voice_peer_answer(ctx, NGX_HTTP_FORBIDDEN,
+                               "its certificate is of another name");
 }
 
 
@@ -565,6 +658,11 @@ ngx_http_voice_peer_body_handler(ngx_http_request_t *r)
         != VOICE_OK)
     {
         ngx_http_voice_peer_refuse(&ctx, NGX_HTTP_BAD_REQUEST, why);
+        return;
+    }
+
+    if (ngx_http_voice_peer_is_named(r, ctx.message.from) != NGX_OK) {
+        ngx_http_voice_peer_misnamed(&ctx);
         return;
     }
 

@@ -9,8 +9,9 @@
 import assert from 'node:assert/strict';
 import { createHmac } from 'node:crypto';
 import { once } from 'node:events';
-import { rmSync } from 'node:fs';
+import { readFileSync, rmSync } from 'node:fs';
 import { request } from 'node:http';
+import { request as secure } from 'node:https';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 
@@ -513,6 +514,66 @@ describe('failure and moves', () => {
     });
 
     after(() => fleet?.stop());
+
+    test('a certificate is of the node that it names', async () => {
+        const [a, b, c] = fleet.nodes;
+        const { e: boot } = await fleet.registered(a);
+        const own = (node) => ['cert.key', 'cert.pem'].map((file) =>
+            readFileSync(join(node.nginx.dir, file)));
+        const refused = () => b.nginx.metric('peer_refused', 'reason="name"');
+
+        /* as node a: { status, body } */
+        const say = async ([key, cert] = []) => {
+            const r = secure({ host: '127.0.0.1', port: b.nginx.https,
+                path: '/peer', method: 'POST', agent: false, key, cert,
+                ca: b.nginx.ca });
+
+            r.end(JSON.stringify({ v: 1, from: a.name, boot }));
+
+            const [answer] = await within('the answer', once(r, 'response'));
+
+            return { status: answer.statusCode,
+                text: (await answer.toArray()).join('') };
+        };
+        const said = async (...args) => (await say(...args)).status;
+
+        assert.equal(await said(own(a)), 200);
+        assert.equal(await said(), 403);
+
+        const lie = await say(own(c));
+
+        assert.equal(lie.status, 403);
+        assert.match(lie.text, /its certificate is of another name/);
+        for (let i = 0; i < 9; i++) {
+            await said(own(c));
+        }
+        assert.equal(await refused(), 10);
+        assert.equal(b.nginx.logLines(
+            /states of node "ams" are refused: the client certificate/)
+            .length, 1, 'it is said once, not each time');
+
+        /* the CN counts where there is nothing better */
+
+        assert.equal(await said(b.nginx.issue('/CN=ams')), 200);
+        assert.equal(await said(b.nginx.issue('/CN=cdg')), 403);
+        assert.equal(await said(b.nginx.issue('/CN=ams', 'DNS:cdg')), 403);
+        assert.equal(await said(b.nginx.issue('/O=x', 'DNS:cdg,DNS:ams')),
+            200);
+        assert.equal(await said(b.nginx.issue('/O=x', 'DNS:am*')), 403);
+        assert.equal(await said(b.nginx.issue('/O=x')), 403);
+        assert.equal(await refused(), 14);
+
+        /* an authority that nobody knows, and nothing of it is heard */
+
+        const other = new Nginx({});
+
+        try {
+            await other.configure();
+            assert.equal(await said(other.issue('/CN=ams', 'DNS:ams')), 400);
+        } finally {
+            await other.abandon();
+        }
+    });
 
     test('etcd is away: not a packet is lost, and known guilds take joins',
         async (t) => {

@@ -139,7 +139,7 @@ export class Fleet {
 
         mkdirSync(dir);
 
-        const nginx = await Nginx.start({ workers,
+        const nginx = await Nginx.start({ workers, name,
             allow: [/exited on signal 9/],
             main: `voice_cluster ${dir}/cluster.zone guilds=1024;`,
             authority: this.nodes[0]?.nginx.dir,

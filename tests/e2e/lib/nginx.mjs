@@ -88,6 +88,7 @@ const loadModule = (path) => existsSync(path) ? `load_module ${path};\n` : '';
  * daemon    started as init systems do it, so that SIGUSR2 is obeyed
  * key       the key of voice_key, instead of a new one
  * authority folder of another one, whose certificates' signer signs here, too
+ * name      of its node, which is in its certificate
  * allow     lines of the error log that would fail the test otherwise
  */
 export class Nginx {
@@ -170,12 +171,27 @@ export class Nginx {
 
     /* A certificate for the server, the first one or a new one. */
     certify() {
-        execFileSync('openssl', [...NEW_KEY, '-subj', '/CN=localhost',
-            '-addext', 'subjectAltName=DNS:localhost,'
-            + 'IP:127.0.0.1,IP:127.0.0.2,IP:127.0.0.3,IP:::1', '-addext',
+        const { name } = this.options;
+
+        this.sign('cert', '/CN=localhost', 'DNS:localhost,'
+            + (name ? `DNS:${name},` : '')
+            + 'IP:127.0.0.1,IP:127.0.0.2,IP:127.0.0.3,IP:::1');
+    }
+
+    /* Another one of its authority: [key, certificate]. */
+    issue(subject, names = null) {
+        this.sign('issued', subject, names);
+
+        return ['key', 'pem'].map((end) =>
+            readFileSync(join(this.dir, `issued.${end}`)));
+    }
+
+    sign(file, subject, names) {
+        execFileSync('openssl', [...NEW_KEY, '-subj', subject,
+            ...names ? ['-addext', `subjectAltName=${names}`] : [], '-addext',
             'basicConstraints=critical,CA:FALSE', '-CA', this.cert, '-CAkey',
-            join(this.dir, 'ca.key'), '-keyout', join(this.dir, 'cert.key'),
-            '-out', join(this.dir, 'cert.pem')], { stdio: 'ignore' });
+            join(this.dir, 'ca.key'), '-keyout', join(this.dir, `${file}.key`),
+            '-out', join(this.dir, `${file}.pem`)], { stdio: 'ignore' });
     }
 
     get ca() {
