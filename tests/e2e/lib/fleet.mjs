@@ -33,10 +33,11 @@ const SANITIZER = /(Address|Leak|UndefinedBehavior)Sanitizer|runtime error:/;
 
 
 class Agent {
-    constructor(file) {
+    constructor(file, env) {
         this.text = '';
         this.child = spawnChild(AGENT, ['-c', file],
-            { stdio: ['ignore', 'ignore', 'pipe'] });
+            { stdio: ['ignore', 'ignore', 'pipe'],
+                env: { ...process.env, ...env } });
         this.child.stderr.setEncoding('utf8');
         this.child.stderr.on('data', (text) => {
             this.text += text;
@@ -70,8 +71,8 @@ class Agent {
 /* What makes an nginx one of several. */
 export class Fleet {
     /*
-     * nodes: [{ name, region, pool, workers, more }] or their number; agent:
-     * of its configuration, or what gives it for a node; more: guilds; tls:
+     * nodes: [{ name, region, pool, workers, more, env }] or their number;
+     * agent: of its configuration, or what gives it for a node; more: guilds; tls:
      * nodes know each other by their certificates, and have no common key;
      * members, args: of etcd; ways: each agent has one of its own to each
      * member, which can be cut; fronts: so has each voice server to clients
@@ -134,12 +135,14 @@ export class Fleet {
         }, 30000);
     }
 
-    async startNode({ name, workers = 1, region = 'main', pool, more = '' }) {
+    async startNode({ name, workers = 1, region = 'main', pool, more = '',
+        env = {} })
+    {
         const dir = join(this.dir, name);
 
         mkdirSync(dir);
 
-        const nginx = await Nginx.start({ workers, name,
+        const nginx = await Nginx.start({ workers, name, env,
             allow: [/exited on signal 9/],
             main: `voice_cluster ${dir}/cluster.zone guilds=1024;`,
             authority: this.nodes[0]?.nginx.dir,
@@ -166,7 +169,7 @@ export class Fleet {
             tcp: await TcpProxy.open(nginx.https),
             udp: await UdpProxy.open(FRONT, '127.0.0.1', nginx.ports[0]) };
 
-        return { name, region, pool, dir, nginx, ways, front, agent: null,
+        return { name, region, pool, env, dir, nginx, ways, front, agent: null,
             endpoint: front ? `localhost:${front.tcp.port}`
                 : nginx.endpoint };
     }
@@ -186,7 +189,7 @@ export class Fleet {
                 : this.members.map((e) => e.url), prefix: PREFIX,
             ttl: this.ttl }, ...(typeof this.agent === 'function'
                 ? this.agent(node) : this.agent) }));
-        node.agent = new Agent(conf);
+        node.agent = new Agent(conf, node.env);
         this.agents.push(node.agent);
     }
 
