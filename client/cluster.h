@@ -18,6 +18,7 @@
 typedef struct {
     const char    *what;           /* "nodes", "evict", ... */
     const char    *node;           /* NULL: none given */
+    const char    *mode;           /* of hold */
     const char    *why;
     uint64_t       guild;          /* 0: none given */
     uint64_t       length;         /* ms, of an order; 0: until it is taken
@@ -42,6 +43,7 @@ int vc_cluster_orders(const vc_cluster_t *cl);
 int vc_cluster_order(const vc_cluster_t *cl);
 int vc_cluster_allow(const vc_cluster_t *cl);
 int vc_cluster_move(const vc_cluster_t *cl);
+int vc_cluster_hold(const vc_cluster_t *cl);
 
 
 #endif /* _VC_CLUSTER_H_INCLUDED_ */

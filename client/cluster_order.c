@@ -21,6 +21,7 @@
 
 #define VC_CLUSTER_TIMEOUT   10000     /* ms, of one call */
 #define VC_CLUSTER_KEY       320
+#define VC_CLUSTER_HOLD      "hold"
 
 
 typedef char  vc_order_text_t[512];
@@ -102,6 +103,14 @@ typedef struct {
     json_t   *list;
     size_t    prefix;                  /* its length */
 } vc_listing_t;
+
+
+/* What there is of orders in a region. */
+typedef struct {
+    json_t   *orders;
+    json_t   *hold;                    /* none, or the one of the region */
+    json_t   *suspicions;
+} vc_orders_t;
 
 
 /* Anybody may have written it: what is no order is shown as what it is. */
@@ -194,26 +203,27 @@ vc_suspicion_kv(void *data, const agent_kv_t *kv)
 }
 
 
-/* Everything of a kind; NULL: complained. */
+/* Everything of a kind, or what has the name; NULL: complained. */
 
 static json_t *
 vc_cluster_list(agent_etcd_t *etcd, const vc_cluster_t *cl, char kind,
-    agent_kv_pt handler)
+    const char *name, agent_kv_pt handler)
 {
-    char           prefix[VC_CLUSTER_KEY];
+    char           key[VC_CLUSTER_KEY];
     json_t        *answer;
     vc_listing_t   listing;
 
-    vc_cluster_key(cl, prefix, kind, "");
+    vc_cluster_key(cl, key, kind, name);
     answer = vc_cluster_call(etcd, "cluster orders", "kv/range",
-                             agent_range_prefix(prefix, prefix, 4096, 0));
+                             name[0] != '\0' ? agent_range(key)
+                             : agent_range_prefix(key, key, 4096, 0));
 
     if (answer == NULL) {
         return NULL;
     }
 
     listing.list = json_array();
-    listing.prefix = strlen(prefix);
+    listing.prefix = strlen(key);
     agent_kvs_each(json_object_get(answer, "kvs"), handler, &listing);
     json_decref(answer);
 
@@ -221,35 +231,71 @@ vc_cluster_list(agent_etcd_t *etcd, const vc_cluster_t *cl, char kind,
 }
 
 
-static void
-vc_orders_print(agent_etcd_t *etcd, const json_t *orders,
-    const json_t *suspicions)
+/* The same, and how long each has to go. */
+
+static json_t *
+vc_orders_list(agent_etcd_t *etcd, const vc_cluster_t *cl, char kind,
+    const char *name)
 {
-    size_t            i;
-    json_t           *item;
-    json_int_t        left;
+    size_t       i;
+    json_t      *list, *item;
+    json_int_t   left;
+
+    list = vc_cluster_list(etcd, cl, kind, name, vc_order_kv);
+
+    json_array_foreach(list, i, item) {
+        left = vc_order_left(etcd, item);
+        json_object_set_new(item, "seconds", left < 0 ? json_null()
+                                             : json_integer(left));
+        json_object_del(item, "lease");
+    }
+
+    return list;
+}
+
+
+static void
+vc_order_print(const json_t *item, const char *what)
+{
+    char              left[24];
+    const json_t     *seconds;
     vc_order_text_t   mode, by, why;
+
+    seconds = json_object_get(item, "seconds");
+    snprintf(left, sizeof(left), "-");
+
+    if (!json_is_null(seconds)) {
+        snprintf(left, sizeof(left), "%lld s",
+                 (long long) json_integer_value(seconds));
+    }
+
+    printf("%-20s %s%-*s %-10s %-16s %s\n",
+           what[0] == '\0' ? json_string_value(json_object_get(item, "node"))
+                           : "-",
+           what, (int) (8 - strlen(what)), vc_order_text(item, "m", mode),
+           left, vc_order_text(item, "by", by),
+           vc_order_text(item, "why", why));
+}
+
+
+static void
+vc_orders_print(const vc_orders_t *all)
+{
+    size_t         i;
+    const json_t  *item;
 
     printf("%-20s %-8s %-10s %-16s %s\n", "node", "order", "ends in", "by",
            "why");
 
-    json_array_foreach(orders, i, item) {
-        left = vc_order_left(etcd, item);
-
-        printf("%-20s %-8s ", json_string_value(json_object_get(item,
-               "node")), vc_order_text(item, "m", mode));
-
-        if (left < 0) {
-            printf("%-10s ", "-");
-        } else {
-            printf("%-8lld s ", (long long) left);
-        }
-
-        printf("%-16s %s\n", vc_order_text(item, "by", by),
-               vc_order_text(item, "why", why));
+    json_array_foreach(all->hold, i, item) {
+        vc_order_print(item, "hold ");
     }
 
-    json_array_foreach(suspicions, i, item) {
+    json_array_foreach(all->orders, i, item) {
+        vc_order_print(item, "");
+    }
+
+    json_array_foreach(all->suspicions, i, item) {
         printf("%-20s %-8s %-10s %-16s %s\n",
                json_string_value(json_object_get(item, "node")), "suspect",
                "-", json_string_value(json_object_get(item, "by")),
@@ -260,21 +306,16 @@ vc_orders_print(agent_etcd_t *etcd, const json_t *orders,
 
 
 static void
-vc_orders_json(agent_etcd_t *etcd, json_t *orders, json_t *suspicions)
+vc_orders_json(const vc_orders_t *all)
 {
-    char        *text;
-    size_t       i;
-    json_t      *item, *root;
-    json_int_t   left;
+    char    *text;
+    json_t  *item, *root;
 
-    json_array_foreach(orders, i, item) {
-        left = vc_order_left(etcd, item);
-        json_object_set_new(item, "seconds", left < 0 ? json_null()
-                                             : json_integer(left));
-        json_object_del(item, "lease");
-    }
+    item = json_array_get(all->hold, 0);
+    json_object_del(item, "node");
 
-    root = json_pack("{s:O,s:O}", "orders", orders, "suspicions", suspicions);
+    root = json_pack("{s:O,s:O,s:O?}", "orders", all->orders, "suspicions",
+                     all->suspicions, "hold", item);
     text = json_dumps(root, JSON_COMPACT|JSON_ENSURE_ASCII);
     printf("%s\n", text ? text : "{}");
     free(text);
@@ -285,7 +326,8 @@ vc_orders_json(agent_etcd_t *etcd, json_t *orders, json_t *suspicions)
 int
 vc_cluster_orders(const vc_cluster_t *cl)
 {
-    json_t        *orders, *suspicions;
+    bool           ok;
+    vc_orders_t    all;
     agent_etcd_t  *etcd;
 
     etcd = vc_cluster_etcd(cl);
@@ -294,29 +336,26 @@ vc_cluster_orders(const vc_cluster_t *cl)
         return VC_EXIT_FAILED;
     }
 
-    orders = vc_cluster_list(etcd, cl, 'q', vc_order_kv);
-    suspicions = orders == NULL ? NULL
-                 : vc_cluster_list(etcd, cl, 'x', vc_suspicion_kv);
+    memset(&all, 0, sizeof(all));
 
-    if (suspicions != NULL) {
-        if (cl->json) {
-            vc_orders_json(etcd, orders, suspicions);
+    ok = (all.orders = vc_orders_list(etcd, cl, 'q', "")) != NULL
+         && (all.hold = vc_orders_list(etcd, cl, 'c', VC_CLUSTER_HOLD)) != NULL
+         && (all.suspicions = vc_cluster_list(etcd, cl, 'x', "",
+                                              vc_suspicion_kv)) != NULL;
 
-        } else {
-            vc_orders_print(etcd, orders, suspicions);
-        }
+    if (ok && cl->json) {
+        vc_orders_json(&all);
+
+    } else if (ok) {
+        vc_orders_print(&all);
     }
 
-    json_decref(orders);
+    json_decref(all.orders);
+    json_decref(all.hold);
+    json_decref(all.suspicions);
     agent_etcd_free(etcd);
 
-    if (suspicions == NULL) {
-        return VC_EXIT_FAILED;
-    }
-
-    json_decref(suspicions);
-
-    return VC_EXIT_OK;
+    return ok ? VC_EXIT_OK : VC_EXIT_FAILED;
 }
 
 
@@ -375,6 +414,21 @@ vc_order_done(const vc_cluster_t *cl)
 }
 
 
+/* Who gives it. */
+
+static const char *
+vc_order_by(char host[64])
+{
+    if (gethostname(host, 64) == -1) {
+        host[0] = '\0';
+    }
+
+    host[63] = '\0';
+
+    return host;
+}
+
+
 int
 vc_cluster_order(const vc_cluster_t *cl)
 {
@@ -391,15 +445,10 @@ vc_cluster_order(const vc_cluster_t *cl)
         return VC_EXIT_FAILED;
     }
 
-    if (gethostname(host, sizeof(host)) == -1) {
-        host[0] = '\0';
-    }
-
-    host[sizeof(host) - 1] = '\0';
     vc_cluster_key(cl, order, 'q', cl->node);
     vc_cluster_key(cl, node, 'n', cl->node);
 
-    value = agent_value_make_order(cl->what, host, cl->why,
+    value = agent_value_make_order(cl->what, vc_order_by(host), cl->why,
                                    (uint32_t) (cl->after / 1000));
     answer = NULL;
 
@@ -596,4 +645,76 @@ vc_cluster_move(const vc_cluster_t *cl)
     }
 
     return ok ? VC_EXIT_OK : VC_EXIT_FAILED;
+}
+
+
+static bool
+vc_hold_set(agent_etcd_t *etcd, const vc_cluster_t *cl, const char *key)
+{
+    bool       ok;
+    char      *value, host[64];
+    json_t    *answer;
+    uint64_t   lease;
+
+    if (strcmp(cl->mode, "auto") == 0) {
+        answer = vc_cluster_call(etcd, "cluster hold", "kv/deleterange",
+                                 agent_range(key));
+        ok = answer != NULL;
+        json_decref(answer);
+        return ok;
+    }
+
+    value = agent_value_make_hold(cl->mode, vc_order_by(host), cl->why);
+    answer = NULL;
+
+    if (value != NULL && vc_order_lease(etcd, cl, &lease)) {
+        answer = vc_cluster_call(etcd, "cluster hold", "kv/put",
+                                 agent_put(key, value, lease));
+    }
+
+    ok = answer != NULL;
+    json_decref(answer);
+    free(value);
+
+    return ok;
+}
+
+
+int
+vc_cluster_hold(const vc_cluster_t *cl)
+{
+    bool           ok;
+    char           key[VC_CLUSTER_KEY];
+    agent_etcd_t  *etcd;
+
+    etcd = vc_cluster_etcd(cl);
+
+    if (etcd == NULL) {
+        return VC_EXIT_FAILED;
+    }
+
+    vc_cluster_key(cl, key, 'c', VC_CLUSTER_HOLD);
+    ok = vc_hold_set(etcd, cl, key);
+    agent_etcd_free(etcd);
+
+    if (!ok) {
+        return VC_EXIT_FAILED;
+    }
+
+    if (cl->json) {
+        return VC_EXIT_OK;
+    }
+
+    printf("nodes that vanish %s", strcmp(cl->mode, "auto") == 0
+           ? "are held if many do so together"
+           : strcmp(cl->mode, "on") == 0 ? "are not taken for dead"
+                                         : "are dead, however many");
+
+    if (strcmp(cl->mode, "auto") != 0) {
+        printf("; the order ends in %" PRIu64 " s", cl->length / 1000);
+    }
+
+    puts("");
+
+    return VC_EXIT_OK;
 }

@@ -64,7 +64,8 @@ vc_cluster_agent(const voice_cluster_t *c)
 static const char *
 vc_node_state(const voice_node_info_t *info)
 {
-    return (info->flags & VOICE_NODE_UP) == 0 ? "gone"
+    return info->flags & VOICE_NODE_HELD ? "held"
+           : (info->flags & VOICE_NODE_UP) == 0 ? "gone"
            : info->flags & VOICE_NODE_DOWN ? "down"
            : info->flags & VOICE_NODE_EVICT ? "evicted"
            : info->flags & VOICE_NODE_DRAINED ? "drained"

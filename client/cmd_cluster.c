@@ -12,13 +12,14 @@
 
 
 #define VC_CLUSTER_CONF    "/etc/ngx-voice/agent.json"
-#define VC_CLUSTER_EVICT   600000       /* ms */
+#define VC_CLUSTER_ORDER   600000       /* ms */
 #define VC_CLUSTER_ARGS    2
 
 
 typedef struct {
     const char  *what;
-    const char  *args;                  /* "", "node" or "guild node" */
+    const char  *args;                  /* "", "NODE", "GUILD NODE" or
+                                           "on|off|auto" */
     bool         zone;                  /* enough: no configuration needed */
     int        (*run)(const vc_cluster_t *cl);
 } vc_cluster_command_t;
@@ -32,7 +33,8 @@ static const vc_cluster_command_t  vc_cluster_commands[] = {
     { "evict", "NODE", false, vc_cluster_order },
     { "drain", "NODE", false, vc_cluster_order },
     { "allow", "NODE", false, vc_cluster_allow },
-    { "move", "GUILD NODE", false, vc_cluster_move }
+    { "move", "GUILD NODE", false, vc_cluster_move },
+    { "hold", "on|off|auto", false, vc_cluster_hold }
 };
 
 #define VC_CLUSTER_COMMANDS                                                   \
@@ -60,7 +62,18 @@ vc_cluster_args(vc_cluster_t *cl, const vc_cluster_command_t *cmd,
         return false;
     }
 
-    if (expected != 0) {
+    if (strcmp(cmd->what, "hold") == 0) {
+        cl->mode = arg[0];
+
+        if (strcmp(cl->mode, "on") != 0 && strcmp(cl->mode, "off") != 0
+            && strcmp(cl->mode, "auto") != 0)
+        {
+            vc_complain("cluster hold", "\"%s\" is not on, off or auto",
+                        cl->mode);
+            return false;
+        }
+
+    } else if (expected != 0) {
         cl->node = arg[expected - 1];
 
         if (!agent_name_valid(cl->node)) {
@@ -106,7 +119,7 @@ vc_cluster_find(const char *what)
     }
 
     vc_complain("cluster", "expected nodes, guilds, watch, orders, evict, "
-                "drain, allow or move, found \"%s\"", what);
+                "drain, allow, move or hold, found \"%s\"", what);
     return NULL;
 }
 
@@ -126,12 +139,12 @@ vc_cmd_cluster(int argc, char **argv)
           VC_CLUSTER_CONF, 0, 0 },
         { "zone", VC_OPT_TEXT, &zone, "FILE", "the cluster zone, default the "
           "agent's", 0, 0 },
-        { "for", VC_OPT_TIME, &cl.length, "TIME", "evict, drain: until the "
-          "order ends, default 10m for evict", 1, 604800 },
+        { "for", VC_OPT_TIME, &cl.length, "TIME", "evict, drain, hold: until "
+          "the order ends, default 10m but for drain", 1, 604800 },
         { "after", VC_OPT_TIME, &cl.after, "TIME", "drain: until guilds move "
           "away, default 30m", 0, 86400 },
-        { "why", VC_OPT_TEXT, &cl.why, "TEXT", "evict, drain: the reason, for "
-          "others to read", 0, 0 },
+        { "why", VC_OPT_TEXT, &cl.why, "TEXT", "evict, drain, hold: the "
+          "reason, for others to read", 0, 0 },
         { "wait", VC_OPT_FLAG, &cl.wait, NULL, "drain: until nobody is left",
           0, 0 },
         { "count", VC_OPT_NUMBER, &cl.count, "N", "watch: end after so many "
@@ -140,7 +153,7 @@ vc_cmd_cluster(int argc, char **argv)
     };
 
     const vc_command_t  command = {
-        "cluster nodes|guilds|watch|orders|evict|drain|allow|move",
+        "cluster nodes|guilds|watch|orders|evict|drain|allow|move|hold",
         "Shows what the nodes of a region know of each other, and gives them "
         "orders.",
         "nodes, guilds and watch read the cluster zone of this machine; the "
@@ -149,7 +162,12 @@ vc_cmd_cluster(int argc, char **argv)
         "  drain NODE       once it is its turn it gets no new guilds; later "
         "those it has\n                   leave, small ones first\n"
         "  allow NODE       takes either back\n"
-        "  move GUILD NODE  one guild, while people talk\n",
+        "  move GUILD NODE  one guild, while people talk\n"
+        "  hold off         nodes that vanished together are dead: their "
+        "guilds move now\n"
+        "  hold on          nodes that vanish are not taken for dead, "
+        "however few they are\n"
+        "  hold auto        takes either back\n",
         options, sizeof(options) / sizeof(options[0])
     };
 
@@ -199,7 +217,7 @@ vc_cmd_cluster(int argc, char **argv)
     }
 
     if (cl.length == none) {
-        cl.length = strcmp(cl.what, "evict") == 0 ? VC_CLUSTER_EVICT : 0;
+        cl.length = strcmp(cl.what, "drain") == 0 ? 0 : VC_CLUSTER_ORDER;
     }
 
     if (!vc_cluster_conf(&cl, cmd, file, zone)) {

@@ -107,6 +107,8 @@ typedef enum {
                                           until then it is up */
 #define VOICE_NODE_DRAINED     0x40u   /* it has drained: nobody is there */
 #define VOICE_NODE_PROBES      0x80u   /* its agent probes, and is probed */
+#define VOICE_NODE_HELD        0x100u  /* vanished with many others: not UP,
+                                          nor taken for dead */
 
 
 /* What a node says about itself, and what is said about it. */

@@ -12,6 +12,7 @@
  *   alarm     a flood of packets: the node takes itself out
  *   evict     the order that takes a node out
  *   join      requests of workers, each assigned by one transaction
+ *   ask       nodes that vanished with many others: do they live?
  *   work      what the model wants moved, guilds that nobody uses
  *   drain     the node is to become empty, one after the other
  *   zone      what the model knows, written to the cluster zone
@@ -43,6 +44,7 @@
 #define AGENT_CLAIMS        5000       /* ms */
 
 
+typedef struct agent_ask_s    agent_ask_t;
 typedef struct agent_join_s   agent_join_t;
 typedef struct agent_probe_s  agent_probe_t;
 
@@ -153,6 +155,7 @@ typedef struct {
     agent_evict_t     evict;
     agent_suspect_t   suspect;
     agent_probe_t    *probe;           /* NULL: none */
+    agent_ask_t      *ask;
     agent_join_t     *joins;
     unsigned          moves;           /* transactions under way, of each */
     unsigned          empties;
@@ -251,6 +254,12 @@ void agent_join_unzone(agent_t *a);
 
 /* The guild is ours by what its sessions say: assign it, if it is nobody's. */
 void agent_join_claim(agent_t *a, uint64_t guild);
+
+
+/* Before the model is freed: it has to do with its nodes. */
+bool agent_ask_create(agent_t *a);
+void agent_ask_tick(agent_t *a);
+void agent_ask_free(agent_t *a);
 
 
 void agent_work_tick(agent_t *a);

@@ -85,6 +85,8 @@ static const agent_conf_field_t  agent_conf_fields[] = {
                 1000, 1000000000),
     agent_field("fleet", "grace_ms", AGENT_CONF_NUMBER, false, false, grace,
                 50, 60000),
+    agent_field("fleet", "hold_ms", AGENT_CONF_NUMBER, false, false, hold,
+                0, 600000),
     agent_field("fleet", "empty_after_ms", AGENT_CONF_NUMBER, false, false,
                 empty_after, 1000, 3600000),
     agent_field("fleet", "drain_after", AGENT_CONF_NUMBER, false, false,
@@ -407,6 +409,7 @@ agent_conf_parse(agent_conf_t *conf, const char *text, size_t len,
     read.bandwidth = 1000;
     read.packets = 500000;
     read.grace = 500;
+    read.hold = 30000;
     read.empty_after = VOICE_CLUSTER_EMPTY;
     read.drain_after = 1800;
     read.drain_rate = 20;

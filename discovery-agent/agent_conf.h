@@ -51,6 +51,7 @@ typedef struct {
     uint32_t   packets;                /* packets/s that it can send */
 
     uint32_t   grace;                  /* ms from a node's end to its death */
+    uint32_t   hold;                   /* ms, of many that end at once */
     uint32_t   empty_after;            /* ms, of a guild that nobody uses */
     uint32_t   drain_after;            /* s until what is there moves */
     uint32_t   drain_rate;             /* guilds/s */

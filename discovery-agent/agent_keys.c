@@ -74,6 +74,7 @@ agent_put_node(agent_model_t *m, const char *name, const char *value,
     node->registered = true;
     node->vanished = 0;
     node->dead = false;
+    node->on_hold = false;
 
     node->said = said;
     agent_node_flags(m, node, now);
@@ -209,6 +210,35 @@ agent_put_slot(agent_model_t *m, const char *slot, const char *value,
 
 
 static bool
+agent_put_hold(agent_model_t *m, const char *name, const char *value,
+    uint64_t revision, uint64_t now)
+{
+    agent_hold_t  order;
+
+    (void) name;
+    (void) now;
+
+    if (!agent_value_hold(value, &order, &m->refused)) {
+        return false;
+    }
+
+    m->hold_order = order;
+    m->hold_rev = revision;
+    m->hold_seen = m->list;
+
+    return true;
+}
+
+
+static void
+agent_hold_end(agent_model_t *m)
+{
+    m->hold_order = AGENT_HOLD_AUTO;
+    m->hold_rev = 0;
+}
+
+
+static bool
 agent_put_guild(agent_model_t *m, const char *name, const char *value,
     uint64_t revision, uint64_t now)
 {
@@ -318,6 +348,10 @@ agent_model_key(const agent_model_t *m, const char *key, const char **name)
                && strlen(*name) < AGENT_SLOT_MAX ? 'o' : '\0';
     }
 
+    if (key[len] == 'c') {
+        return strcmp(*name, "hold") == 0 ? 'c' : '\0';
+    }
+
     return key[len];
 }
 
@@ -343,6 +377,11 @@ agent_keep_known(agent_model_t *m, char kind, const char *name)
 
     if (kind == 'x') {
         agent_accusation_keep(m, name);
+        return;
+    }
+
+    if (kind == 'c') {
+        m->hold_seen = m->list;
         return;
     }
 
@@ -385,6 +424,9 @@ agent_model_put(agent_model_t *m, const char *key, const char *value,
         break;
     case 'x':
         put = agent_put_accusation;
+        break;
+    case 'c':
+        put = agent_put_hold;
         break;
     default:
         return false;
@@ -494,6 +536,14 @@ agent_model_delete(agent_model_t *m, const char *key, uint64_t revision,
         return;
     }
 
+    if (kind == 'c') {
+        if (m->hold_rev <= revision) {
+            agent_hold_end(m);
+        }
+
+        return;
+    }
+
     node = kind == '\0' ? NULL : agent_model_node(m, name);
 
     if (node == NULL) {
@@ -570,6 +620,13 @@ agent_model_list_end(agent_model_t *m, uint64_t now)
     }
 
     agent_model_suspects(m, now);
+
+    if (m->hold_order != AGENT_HOLD_AUTO
+        && agent_list_missing(m, m->hold_seen, m->hold_rev))
+    {
+        agent_hold_end(m);
+        n++;
+    }
 
     for (i = 0; i < m->buckets; i++) {
         for (guild = m->hash[i]; guild != NULL; guild = guild->chain) {

@@ -24,6 +24,7 @@ agent_model_init(agent_model_t *m, const char *prefix, const char *self,
     snprintf(m->region, sizeof(m->region), "%s", region);
 
     m->grace = 500;
+    m->hold = AGENT_HOLD;
     m->drain_after = 1800;
     m->drain_rate = 20;
     m->random = voice_assign_score(1, self) | 1;
@@ -456,6 +457,10 @@ agent_node_flags(agent_model_t *m, agent_node_t *node, uint64_t now)
 
     if (node->order == AGENT_ORDER_EVICT) {
         flags |= VOICE_NODE_EVICT;
+    }
+
+    if (node->on_hold) {
+        flags |= VOICE_NODE_HELD;
     }
 
     was = node->info.flags;

@@ -18,6 +18,8 @@
  *   o/drain/<slot>   a node: it is its turn to drain
  *   x/<node>/<node>  {}: probes of the first one by the second one are lost;
  *                    {"ask":true}: a client of the second one says so
+ *   c/hold     {"m":"on"|"off","by":..,"why":..}: nodes that vanish are held,
+ *              however few they are, or not held, however many
  *
  * Times are ms of one clock, given by the caller.
  */
@@ -40,9 +42,8 @@
 #define AGENT_RANK_DELAY       400     /* ms, for each node that is before us */
 #define AGENT_RANKS            3
 #define AGENT_LAST_DELAY       2000    /* then anybody may */
-#define AGENT_HOLD_MIN         3       /* nodes that vanish together, */
-#define AGENT_HOLD_PERCENT     20      /* and more than so many: hold */
-#define AGENT_HOLD_MAX         30000
+#define AGENT_HOLD             30000   /* ms, by default */
+#define AGENT_HOLD_SILENT      2       /* questions without an answer */
 #define AGENT_POOL_HUNTED      "q"     /* nodes for guilds that are attacked */
 #define AGENT_NEWS             2000    /* beyond the grace: "together" */
 #define AGENT_FORGET           600000  /* ms, nodes that nothing refers to */
@@ -66,6 +67,13 @@ typedef enum {
 } agent_order_t;
 
 
+typedef enum {
+    AGENT_HOLD_AUTO = 0,       /* if many vanish together */
+    AGENT_HOLD_ON,
+    AGENT_HOLD_OFF
+} agent_hold_t;
+
+
 struct agent_node_s {
     agent_node_t       *next;
     agent_node_t       *dirty_next;
@@ -87,7 +95,13 @@ struct agent_node_s {
     bool                registered;
     bool                reborn;      /* some of its guilds have an old boot */
     bool                dead;
+    bool                on_hold;     /* vanished: is it dead? */
+    bool                asking;      /* it itself, right now */
+    bool                answers;     /* it does */
     bool                dirty;
+    uint64_t            ask_next;
+    uint32_t            silent;      /* questions in a row that it did not
+                                        answer */
     uint32_t            seen;        /* of the last list */
     uint32_t            slot_seen;
     uint32_t            order_seen;
@@ -135,6 +149,8 @@ struct agent_model_s {
     char                self[VOICE_CLUSTER_NAME_MAX + 1];
     char                region[VOICE_CLUSTER_NAME_MAX + 1];
     uint32_t            grace;       /* ms */
+    uint32_t            hold;        /* ms that nobody is taken for dead if
+                                        many vanish together */
     uint32_t            drain_after; /* s, of a node that drains by itself */
     uint32_t            drain_rate;  /* guilds/s */
     bool                drain_slot;  /* it is our turn to move guilds away */
@@ -158,6 +174,9 @@ struct agent_model_s {
     bool                listing;     /* a key of it is being put */
     bool                holding;     /* too many vanished at once */
     uint64_t            hold_since;
+    agent_hold_t        hold_order;
+    uint64_t            hold_rev;
+    uint32_t            hold_seen;   /* of the last list */
     uint64_t            drained;     /* when the last guild of a drain moved */
     uint64_t            drain_busy;  /* until then its transaction runs */
     uint64_t            bad_values;
@@ -293,10 +312,17 @@ void agent_model_suspects(agent_model_t *m, uint64_t now);
 unsigned agent_model_rank(agent_model_t *m, uint64_t guild);
 
 /*
- * Time goes by: nodes that vanished die after the grace, unless too many did
- * at once.
+ * Time goes by: nodes that vanished die after the grace.  If too many did at
+ * once they are held: nobody dies for a while, and then only those who do not
+ * answer when they are asked themselves.
  */
 void agent_model_tick(agent_model_t *m, uint64_t now);
+
+/* The next one that is to be asked; NULL: none now. */
+agent_node_t *agent_model_ask(agent_model_t *m, uint64_t now);
+
+/* What came of it; true: that is news. */
+bool agent_model_asked(agent_node_t *node, bool answered);
 
 /*
  * What to move now, if it is upon us: rank by rendezvous among the nodes that

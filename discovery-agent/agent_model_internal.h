@@ -38,6 +38,16 @@ bool agent_guild_remembered(const agent_guild_t *guild, uint64_t now);
 const char *agent_model_pool(agent_model_t *m, uint64_t guild,
     const char *region, uint64_t now);
 
+/*
+ * So many nodes fail together that what they have in common is more likely to
+ * have failed than each of them.
+ */
+static inline bool
+agent_model_many(size_t n, size_t total)
+{
+    return n >= 3 && n * 100 > total * 20;
+}
+
 /* Keys x/node/by; name: what follows "x/".  False: refused says why. */
 bool agent_accusation_put(agent_model_t *m, const char *name, bool ask,
     uint64_t revision, uint64_t now);

@@ -1,7 +1,7 @@
 /*
  * Copyright (C) ngx-voice contributors
  *
- * What follows from the model and the time: who is dead, where guilds go.
+ * What follows from the model and the time: where guilds go.
  */
 
 
@@ -161,74 +161,6 @@ agent_model_rendezvous(agent_model_t *m, uint64_t guild, const char *region,
     }
 
     return best;
-}
-
-
-void
-agent_model_tick(agent_model_t *m, uint64_t now)
-{
-    bool           due;
-    size_t         missing, recent, total;
-    agent_node_t  *node;
-
-    missing = 0;
-    recent = 0;
-    total = 0;
-    due = false;
-
-    for (node = m->nodes; node != NULL; node = node->next) {
-
-        if (node->registered) {
-            total++;
-
-        } else if (!node->dead) {
-
-            /* a name that somebody wrote somewhere has not vanished */
-
-            if (node->info.boot[0] != '\0' || node->guilds != 0) {
-                total++;
-                missing++;
-            }
-
-            due = due || now - node->vanished >= m->grace;
-
-        } else if (now - node->vanished < m->grace + AGENT_NEWS) {
-
-            /* leases that nobody renews end one by one, within TTL/3 */
-
-            total++;
-            recent++;
-        }
-    }
-
-    if (!due) {
-        m->holding = m->holding && missing != 0;
-        return;
-    }
-
-    if (missing + recent >= AGENT_HOLD_MIN
-        && (missing + recent) * 100 > total * AGENT_HOLD_PERCENT)
-    {
-        if (!m->holding) {
-            m->holding = true;
-            m->hold_since = now;
-        }
-
-        if (now - m->hold_since < AGENT_HOLD_MAX) {
-            return;
-        }
-    }
-
-    m->holding = false;
-
-    for (node = m->nodes; node != NULL; node = node->next) {
-        if (!node->registered && !node->dead
-            && now - node->vanished >= m->grace)
-        {
-            node->dead = true;
-            node->since = now;
-        }
-    }
 }
 
 

@@ -167,8 +167,7 @@ agent_ring_storm(agent_model_t *m, const char *region)
         }
     }
 
-    return suspects >= AGENT_HOLD_MIN
-           && suspects * 100 > total * AGENT_HOLD_PERCENT;
+    return agent_model_many(suspects, total);
 }
 
 

@@ -404,6 +404,36 @@ agent_value_accusation(const char *text, bool *ask, const char **why)
 
 
 bool
+agent_value_hold(const char *text, agent_hold_t *order, const char **why)
+{
+    bool         ok;
+    json_t      *root;
+    const char  *mode;
+
+    root = agent_value_object(text, why);
+
+    if (root == NULL) {
+        return false;
+    }
+
+    mode = json_string_value(json_object_get(root, "m"));
+    ok = mode != NULL
+         && (strcmp(mode, "on") == 0 || strcmp(mode, "off") == 0);
+
+    if (ok) {
+        *order = strcmp(mode, "on") == 0 ? AGENT_HOLD_ON : AGENT_HOLD_OFF;
+
+    } else {
+        *why = "\"m\" must be \"on\" or \"off\"";
+    }
+
+    json_decref(root);
+
+    return ok;
+}
+
+
+bool
 agent_value_guild(const char *text, char *server, char *boot,
     const char **why)
 {
@@ -467,6 +497,14 @@ char *
 agent_value_make_guild(const char *server, const char *boot)
 {
     return agent_value_dump(json_pack("{s:s,s:s}", "s", server, "e", boot));
+}
+
+
+char *
+agent_value_make_hold(const char *mode, const char *by, const char *why)
+{
+    return agent_value_dump(json_pack("{s:s,s:s,s:s}", "m", mode, "by", by,
+                                      "why", why));
 }
 
 

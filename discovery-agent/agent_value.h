@@ -25,6 +25,8 @@ bool agent_value_load(const char *text, voice_node_load_t *load,
     const char **why);
 bool agent_value_order(const char *text, agent_order_t *order,
     uint32_t *after, const char **why);
+bool agent_value_hold(const char *text, agent_hold_t *order,
+    const char **why);
 
 /* ask: not the node's own probes, but a client of it */
 bool agent_value_accusation(const char *text, bool *ask, const char **why);
@@ -46,6 +48,8 @@ char *agent_value_make_node(const voice_node_info_t *info,
     const char *machine, const char *state);
 char *agent_value_make_load(const voice_node_load_t *load);
 char *agent_value_make_guild(const char *server, const char *boot);
+char *agent_value_make_hold(const char *mode, const char *by,
+    const char *why);
 char *agent_value_make_order(const char *mode, const char *by,
     const char *why, uint32_t after);
 

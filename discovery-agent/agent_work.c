@@ -441,23 +441,41 @@ agent_work_flush(agent_t *a)
 }
 
 
-void
-agent_work_tick(agent_t *a)
+/* Who is dead? */
+
+static void
+agent_work_deaths(agent_t *a)
 {
     bool  held;
 
+    held = a->model.holding;
+    agent_model_tick(&a->model, a->now);
+
+    if (held || !a->model.holding) {
+        return;
+    }
+
+    if (a->model.hold_order == AGENT_HOLD_ON) {
+        agent_log(AGENT_LOG_WARN, "a node has vanished: by order nothing "
+                  "moves");
+
+    } else {
+        agent_log(AGENT_LOG_ERR, "many nodes vanished at once: nothing moves "
+                  "for %u ms, or until they are back",
+                  (unsigned) a->model.hold);
+    }
+}
+
+
+void
+agent_work_tick(agent_t *a)
+{
     if (!agent_confirmed(a)) {
         return;
     }
 
-    held = a->model.holding;
-    agent_model_tick(&a->model, a->now);
+    agent_work_deaths(a);
     agent_model_reap(&a->model, a->now);
-
-    if (a->model.holding && !held) {
-        agent_log(AGENT_LOG_ERR, "many nodes vanished at once: nothing moves "
-                  "for %d s, or until they are back", AGENT_HOLD_MAX / 1000);
-    }
 
     agent_work_empty(a);
     agent_drain_tick(a);

@@ -50,6 +50,7 @@ agent_reload(agent_t *a, const char *path)
     agent_log_debug(conf.debug);
 
     a->model.grace = conf.grace;
+    a->model.hold = conf.hold;
     a->model.drain_after = conf.drain_after;
     a->model.drain_rate = conf.drain_rate;
 
@@ -217,6 +218,7 @@ agent_turn(agent_t *a, int signals)
     agent_probe_tick(a);
     agent_session_tick(a);
     agent_suspect_tick(a);
+    agent_ask_tick(a);
     agent_work_tick(a);
     agent_join_tick(a);
     agent_work_flush(a);
@@ -252,7 +254,7 @@ agent_start(agent_t *a)
 
     a->etcd = agent_etcd_create(&a->conf);
 
-    if (a->etcd == NULL
+    if (a->etcd == NULL || !agent_ask_create(a)
         || !agent_model_init(&a->model, a->conf.prefix, a->conf.node,
                              a->conf.region))
     {
@@ -261,6 +263,7 @@ agent_start(agent_t *a)
     }
 
     a->model.grace = a->conf.grace;
+    a->model.hold = a->conf.hold;
     a->model.drain_after = a->conf.drain_after;
     a->model.drain_rate = a->conf.drain_rate;
 
@@ -279,6 +282,7 @@ agent_end(agent_t *a)
     agent_join_free(a);
     agent_probe_stop(a);
     agent_evict_free(a);
+    agent_ask_free(a);
     agent_model_free(&a->model);
     agent_zone_close(&a->zone);
     free(a->session.published);

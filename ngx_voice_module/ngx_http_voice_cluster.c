@@ -345,7 +345,7 @@ ngx_http_voice_sweep_peers(ngx_log_t *log)
 
         alive = voice_cluster_node_named(fl->cluster, record.name, &id, &info)
                 == VOICE_OK
-                && (info.flags & VOICE_NODE_UP)
+                && (info.flags & (VOICE_NODE_UP|VOICE_NODE_HELD))
                 && !(info.flags & VOICE_NODE_DOWN)
                 && ngx_strcmp(info.boot, record.boot) == 0;
 

@@ -615,7 +615,7 @@ ngx_http_voice_push_nodes(void)
            == VOICE_OK)
     {
         if (id == self || info.peer[0] == '\0'
-            || !(info.flags & VOICE_NODE_UP))
+            || !(info.flags & (VOICE_NODE_UP|VOICE_NODE_HELD)))
         {
             continue;
         }

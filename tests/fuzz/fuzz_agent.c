@@ -88,6 +88,7 @@ fuzz_watch(const char *text, size_t len)
     int                  i;
     const char          *nl;
     agent_move_t         move;
+    agent_node_t        *node;
     agent_model_t        m;
     agent_watch_line_t   line;
 
@@ -110,6 +111,10 @@ fuzz_watch(const char *text, size_t len)
     for (i = 0; i < ROUNDS_MAX; i++) {
         agent_model_tick(&m, 100000 + i);
 
+        while ((node = agent_model_ask(&m, 100000 + i)) != NULL) {
+            (void) agent_model_asked(node, (i & 1) != 0);
+        }
+
         if (agent_model_plan(&m, 100000 + i, &move)) {
             fuzz_must(move.n >= 1 && move.n <= AGENT_BATCH);
             agent_model_moved(&m, &move);
@@ -131,6 +136,7 @@ fuzz_value(const char *text)
     char                 server[VOICE_CLUSTER_NAME_MAX + 1];
     char                 boot[VOICE_CLUSTER_BOOT_MAX + 1];
     uint32_t             said, after;
+    agent_hold_t         hold;
     agent_order_t        order;
     voice_node_info_t    info, back;
     voice_node_load_t    load;
@@ -147,6 +153,7 @@ fuzz_value(const char *text)
 
     (void) agent_value_load(text, &load, &why);
     (void) agent_value_order(text, &order, &after, &why);
+    (void) agent_value_hold(text, &hold, &why);
     (void) agent_value_guild(text, server, boot, &why);
     agent_value_machine(text, machine);
 }

@@ -25,8 +25,8 @@ test_valid(void **state)
     const char    text[] = "{" BASE ",\"dc\":\"ams1\",\"capacity\":4000,"
         "\"etcd\":{\"endpoints\":[\"https://a:1\",\"https://b:2\"],"
         "\"prefix\":\"x/y\",\"ttl\":3,\"cert\":\"c\",\"key\":\"k\"},"
-        "\"load\":{\"period_ms\":500},\"fleet\":{\"grace_ms\":100},"
-        "\"debug\":true}";
+        "\"load\":{\"period_ms\":500},"
+        "\"fleet\":{\"grace_ms\":100,\"hold_ms\":2000},\"debug\":true}";
 
     (void) state;
 
@@ -43,6 +43,7 @@ test_valid(void **state)
     test_num("ttl", conf.ttl, 3);
     test_num("period", conf.load_period, 500);
     test_num("grace", conf.grace, 100);
+    test_num("hold", conf.hold, 2000);
     test_num("default", conf.drain_rate, 20);
     test_num("debug", conf.debug, 1);
     assert_string_equal(conf.probe_key, "");

@@ -350,6 +350,37 @@ test_ranks(void **state)
 }
 
 
+/* All who are to be asked now; the answer of each.  Their number. */
+
+static size_t
+ask_all(agent_model_t *m, uint64_t now, bool answers)
+{
+    size_t         n;
+    agent_node_t  *node;
+
+    for (n = 0; (node = agent_model_ask(m, now)) != NULL; n++) {
+        assert_false(node->registered);
+        assert_string_not_equal(node->info.name, m->self);
+        (void) agent_model_asked(node, answers);
+    }
+
+    return n;
+}
+
+
+static void
+vanish(agent_model_t *m, unsigned from, unsigned to, uint64_t now)
+{
+    char      key[16];
+    unsigned  i;
+
+    for (i = from; i <= to; i++) {
+        snprintf(key, sizeof(key), "n/n%u", i);
+        del(m, key, 500 + i, now);
+    }
+}
+
+
 static void
 test_hold(void **state)
 {
@@ -374,7 +405,10 @@ test_hold(void **state)
     agent_model_tick(&m, 20000);
     test_num("held", plan_all(&m, 20000, ""), 0);
 
-    /* three are back: the last one is dead */
+    /* three are back: the last one is dead, if it does not answer */
+
+    test_num("asked", ask_all(&m, 20000, false), 4);
+    test_num("not again so soon", ask_all(&m, 20001, false), 0);
 
     for (i = 2; i <= 4; i++) {
         snprintf(key, sizeof(key), "n%u", i);
@@ -383,6 +417,9 @@ test_hold(void **state)
 
     agent_model_tick(&m, 21000);
     assert_false(m.holding);
+    test_num("once is not enough", plan_all(&m, 21000, ""), 0);
+    test_num("asked", ask_all(&m, 22000, false), 1);
+    agent_model_tick(&m, 22000);
     test_num("dead", plan_all(&m, 30000, "n1"), 10);
     agent_model_free(&m);
 
@@ -396,9 +433,11 @@ test_hold(void **state)
     }
 
     agent_model_tick(&m, 2500);
-    agent_model_tick(&m, 2500 + AGENT_HOLD_MAX - 1);
-    test_num("held", plan_all(&m, 2500 + AGENT_HOLD_MAX - 1, ""), 0);
-    agent_model_tick(&m, 2500 + AGENT_HOLD_MAX);
+    ask_all(&m, 2500, false);
+    ask_all(&m, 5000, false);
+    agent_model_tick(&m, 2500 + AGENT_HOLD - 1);
+    test_num("held", plan_all(&m, 2500 + AGENT_HOLD - 1, ""), 0);
+    agent_model_tick(&m, 2500 + AGENT_HOLD);
     assert_true(agent_model_node(&m, "n1")->dead);
     agent_model_free(&m);
 
@@ -927,7 +966,9 @@ test_forgotten(void **state)
     /* n1 has a guild, then a call that moves it */
 
     agent_model_tick(&m, 700000);
-    agent_model_tick(&m, 700000 + AGENT_HOLD_MAX);
+    ask_all(&m, 700000, false);
+    ask_all(&m, 710000, false);
+    agent_model_tick(&m, 700000 + AGENT_HOLD);
     assert_true(agent_model_plan(&m, 800000, &move));
     put_guild(&m, 1, "n0", "b", 600, 800000);
     test_num("held", reap(&m, 800000), 0);
@@ -955,6 +996,140 @@ test_forgotten(void **state)
     test_num("none", reap(&m, 9000000), 0);
     test_num("old", reap(&m, 9000000 + AGENT_FORGET), 1);
 
+    agent_model_free(&m);
+}
+
+
+/* Who answers lives, for as long as it does. */
+
+static void
+test_hold_answers(void **state)
+{
+    uint64_t        t;
+    unsigned        i;
+    agent_node_t   *n1, *n2;
+    agent_model_t   m;
+
+    (void) state;
+
+    prepare(&m, 12, 10);
+    m.hold = 5000;
+    vanish(&m, 1, 4, 2000);
+    agent_model_tick(&m, 2500);
+
+    n1 = agent_model_node(&m, "n1");
+    n2 = agent_model_node(&m, "n2");
+    test_num("flags", n1->info.flags, VOICE_NODE_HELD);
+
+    for (i = 0; i < 10; i++) {
+        t = 2500 + i * 2000;
+        test_num("asked", ask_all(&m, t, true), 4);
+        agent_model_tick(&m, t);
+        test_num("held", plan_all(&m, t, ""), 0);
+    }
+
+    assert_false(n1->dead);
+
+    /* one answer that is lost is no death, and no sum of them is */
+
+    for (i = 0; i < 3; i++) {
+        t += 2000;
+        ask_all(&m, t, false);
+        agent_model_tick(&m, t);
+        t += 2000;
+        ask_all(&m, t, true);
+        agent_model_tick(&m, t);
+    }
+
+    assert_false(n1->dead);
+
+    /* one ends, the others go on; who came back dies as ever */
+
+    assert_true(agent_model_ask(&m, t + 2000) != NULL);
+    n1->silent = AGENT_HOLD_SILENT;
+    agent_model_tick(&m, t + 2000);
+    assert_true(n1->dead);
+    assert_false(n2->dead);
+    test_num("flags", n1->info.flags, 0);
+    test_num("moved", plan_all(&m, t + 2000 + AGENT_LAST_DELAY, "n1"), 10);
+
+    put_node(&m, "n2", "b", "up", 900, t + 3000);
+    put_node(&m, "n3", "b", "up", 900, t + 3000);
+    test_num("flags", n2->info.flags, VOICE_NODE_UP);
+    agent_model_tick(&m, t + 3000);
+    assert_false(m.holding);
+    del(&m, "n/n2", 901, t + 60000);
+    agent_model_tick(&m, t + 60500);
+    assert_true(n2->dead);
+
+    agent_model_free(&m);
+}
+
+
+/* What an operator says of it: by etcd, so it may be anything. */
+
+static void
+test_hold_order(void **state)
+{
+    agent_model_t  m;
+
+    (void) state;
+
+    /* off: at once, also if it began before */
+
+    prepare(&m, 12, 10);
+    vanish(&m, 1, 4, 2000);
+    agent_model_tick(&m, 2500);
+    test_num("held", plan_all(&m, 2500, ""), 0);
+
+    assert_false(agent_model_put(&m, P "c/hold", "{\"m\":\"maybe\"}", 700,
+                                 3000));
+    assert_false(agent_model_put(&m, P "c/hold", "off", 701, 3000));
+    assert_false(agent_model_put(&m, P "c/other", "{\"m\":\"off\"}", 702,
+                                 3000));
+    test_num("bad", m.bad_values, 2);
+    agent_model_tick(&m, 3000);
+    assert_true(m.holding);
+
+    put(&m, "c/hold", "{\"m\":\"off\",\"by\":\"a\",\"why\":\"b\"}", 703,
+        3000);
+    agent_model_tick(&m, 3001);
+    assert_false(m.holding);
+    assert_true(agent_model_node(&m, "n4")->dead);
+    test_num("moved", plan_all(&m, 3001 + AGENT_LAST_DELAY, "n1"), 10);
+    agent_model_free(&m);
+
+    /* on: one node, for as long as the order is there */
+
+    prepare(&m, 12, 10);
+    put(&m, "c/hold", "{\"m\":\"on\"}", 400, 1000);
+    vanish(&m, 1, 1, 2000);
+    agent_model_tick(&m, 2500);
+    ask_all(&m, 2500, false);
+    ask_all(&m, 5000, false);
+    agent_model_tick(&m, 2500 + 10 * AGENT_HOLD);
+    test_num("held", plan_all(&m, 2500 + 10 * AGENT_HOLD, ""), 0);
+    del(&m, "c/hold", 399, 400000);
+    agent_model_tick(&m, 400000);
+    assert_true(m.holding);
+    del(&m, "c/hold", 401, 400000);
+    agent_model_tick(&m, 400000);
+    assert_true(agent_model_node(&m, "n1")->dead);
+    agent_model_free(&m);
+
+    /* a list that does not have it any more; one that has it as nonsense */
+
+    prepare(&m, 1, 0);
+    put(&m, "c/hold", "{\"m\":\"on\"}", 400, 1000);
+    list_begin(&m, 450);
+    assert_false(agent_model_list_put(&m, P "c/hold", "[]", 440, 2000));
+    put_node(&m, "n0", "b", "up", 10, 2000);
+    test_num("gone", list_end(&m, 2000), 0);
+    assert_true(m.hold_order == AGENT_HOLD_ON);
+    list_begin(&m, 460);
+    put_node(&m, "n0", "b", "up", 10, 3000);
+    test_num("gone", list_end(&m, 3000), 1);
+    assert_true(m.hold_order == AGENT_HOLD_AUTO);
     agent_model_free(&m);
 }
 
@@ -1203,6 +1378,8 @@ main(void)
         cmocka_unit_test(test_late_answers),
         cmocka_unit_test(test_ranks),
         cmocka_unit_test(test_hold),
+        cmocka_unit_test(test_hold_answers),
+        cmocka_unit_test(test_hold_order),
         cmocka_unit_test(test_orders),
         cmocka_unit_test(test_slots),
         cmocka_unit_test(test_small_ones_first),

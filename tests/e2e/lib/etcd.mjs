@@ -160,6 +160,12 @@ export class Etcd {
             ...!one && { range_end: b64(end(prefix)) } });
     }
 
+    /* some keys, at one revision */
+    deleteAll(keys) {
+        return this.call('kv/txn', { success: keys.map((key) => ({
+            request_delete_range: { key: b64(key) } })) });
+    }
+
     /* many keys at once, 100 a transaction */
     async fill(entries) {
         for (let i = 0; i < entries.length; i += 100) {

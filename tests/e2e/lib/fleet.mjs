@@ -370,6 +370,11 @@ export class Fleet {
                 [JSON.parse(value).s, mod]]));
     }
 
+    /* Nodes vanish from etcd, all at once. */
+    unregister(nodes) {
+        return this.etcd.deleteAll(nodes.map((n) => `${PREFIX}n/${n.name}`));
+    }
+
     async isRegistered(node) {
         return await this.etcd.get(`${PREFIX}n/${node.name}`) !== null;
     }

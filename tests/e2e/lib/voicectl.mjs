@@ -43,6 +43,10 @@ export function voicectl(...args) {
         kill: (signal) => child.kill(signal),
 
         /* what it has said so far */
+        get stdout() {
+            return out.stdout;
+        },
+
         get stderr() {
             return out.stderr;
         },
