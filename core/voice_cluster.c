@@ -410,6 +410,13 @@ voice_cluster_self(const voice_cluster_t *c)
 }
 
 
+uint32_t
+voice_cluster_nodes_up(const voice_cluster_t *c)
+{
+    return atomic_load(&c->header->agent.nodes_up);
+}
+
+
 voice_agent_state_t
 voice_cluster_agent(const voice_cluster_t *c, uint64_t now)
 {

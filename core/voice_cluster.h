@@ -364,6 +364,9 @@ voice_err_t voice_cluster_guild_next(const voice_cluster_t *c, uint32_t *slot,
 /* This node; 0 if the agent has never said which one it is. */
 voice_id_t voice_cluster_self(const voice_cluster_t *c);
 
+/* How many nodes are registered, this one among them. */
+uint32_t voice_cluster_nodes_up(const voice_cluster_t *c);
+
 /*
  * The agent's state, VOICE_AGENT_NONE too if it is away.  While it is away or
  * UNSURE, known guilds are served as ever.

@@ -19,12 +19,17 @@
 #include "voice_peer.h"
 
 
-/*
- * Changes that are followed at once, and how soon the next ones are: 3200
- * guilds a second, so that a node's death is no flood of reconnects.
- */
+/* Changes that are followed at once, and how soon the next ones are. */
 #define NGX_HTTP_VOICE_FOLLOW_BATCH    64
 #define NGX_HTTP_VOICE_FOLLOW_PACE     20       /* ms */
+
+/*
+ * Clients a second of a whole region that are told of another server, so that
+ * a node's death is no flood of reconnects; each node has its share of it.
+ * What would take so long is told at once, and no guild is waited for longer.
+ */
+#define NGX_HTTP_VOICE_FOLLOW_RATE     2000
+#define NGX_HTTP_VOICE_FOLLOW_AHEAD    1000     /* ms */
 
 #define NGX_HTTP_VOICE_FOLLOW_SWEEP    1000
 
@@ -39,6 +44,7 @@ typedef struct {
     ngx_event_t       sweep;
     ngx_connection_t  dumb;           /* what debug logs show */
     uint64_t          next;           /* change to look at */
+    uint64_t          told;           /* us, what was told is good until then */
     uint32_t          slot;           /* of a look at all guilds */
     unsigned          first:1;        /* this is the first worker */
     unsigned          all:1;          /* a look at all guilds goes on */
@@ -127,6 +133,36 @@ ngx_http_voice_cluster_suspect(uint64_t guild_id, ngx_log_t *log)
 }
 
 
+/* How long nobody is to be told, ms. */
+
+static ngx_msec_t
+ngx_http_voice_follow_wait(void)
+{
+    uint64_t                  limit;
+    ngx_http_voice_follow_t  *fl = &ngx_http_voice_follow;
+
+    limit = (ngx_voice_now() + NGX_HTTP_VOICE_FOLLOW_AHEAD) * 1000;
+
+    return fl->told < limit ? 0 : (fl->told - limit) / 1000 + 1;
+}
+
+
+static void
+ngx_http_voice_follow_told(size_t n)
+{
+    uint64_t                  now, up;
+    ngx_http_voice_follow_t  *fl = &ngx_http_voice_follow;
+
+    now = ngx_voice_now() * 1000;
+    up = ngx_max(voice_cluster_nodes_up(fl->cluster), 1);
+
+    fl->told = ngx_max(fl->told, now)
+               + n * up * 1000000 / NGX_HTTP_VOICE_FOLLOW_RATE;
+    fl->told = ngx_min(fl->told,
+                       now + 2 * NGX_HTTP_VOICE_FOLLOW_AHEAD * 1000);
+}
+
+
 /* Changes. */
 
 static void
@@ -145,6 +181,8 @@ ngx_http_voice_follow_guild(uint64_t guild_id, ngx_log_t *log)
     n = voice_state_server(fl->zone, guild_id, place.key);
 
     if (n != 0) {
+        ngx_http_voice_follow_told(n);
+
         ngx_log_error(NGX_LOG_NOTICE, log, 0,
                       "voice guild %uL is served by \"%s\" now, revision %uL: "
                       "%uz clients are told", guild_id,
@@ -162,8 +200,10 @@ ngx_http_voice_follow_all(ngx_log_t *log)
     ngx_uint_t                n;
     ngx_http_voice_follow_t  *fl = &ngx_http_voice_follow;
 
-    for (n = 0; n < NGX_HTTP_VOICE_FOLLOW_BATCH; n++) {
-
+    for (n = 0;
+         n < NGX_HTTP_VOICE_FOLLOW_BATCH && ngx_http_voice_follow_wait() == 0;
+         n++)
+    {
         if (voice_state_guild_next(fl->zone, &fl->slot, &guild_id)
             != VOICE_OK)
         {
@@ -180,22 +220,29 @@ ngx_http_voice_follow_all(ngx_log_t *log)
 static void
 ngx_http_voice_follow_changes(ngx_log_t *log)
 {
-    size_t                    i, n;
-    voice_cluster_change_t    list[NGX_HTTP_VOICE_FOLLOW_BATCH];
+    size_t                    n;
+    ngx_uint_t                i;
+    voice_cluster_change_t    change;
     ngx_http_voice_follow_t  *fl = &ngx_http_voice_follow;
 
-    if (voice_cluster_changes(fl->cluster, &fl->next, list,
-                              NGX_HTTP_VOICE_FOLLOW_BATCH, &n)
-        != VOICE_OK)
+    for (i = 0;
+         i < NGX_HTTP_VOICE_FOLLOW_BATCH && ngx_http_voice_follow_wait() == 0;
+         i++)
     {
-        fl->all = 1;
-        fl->slot = 0;
-        return;
-    }
+        if (voice_cluster_changes(fl->cluster, &fl->next, &change, 1, &n)
+            != VOICE_OK)
+        {
+            fl->all = 1;
+            fl->slot = 0;
+            return;
+        }
 
-    for (i = 0; i < n; i++) {
-        if (list[i].type == VOICE_CHANGE_GUILD) {
-            ngx_http_voice_follow_guild(list[i].guild, log);
+        if (n == 0) {
+            return;
+        }
+
+        if (change.type == VOICE_CHANGE_GUILD) {
+            ngx_http_voice_follow_guild(change.guild, log);
 
         } else {
             fl->all = 1;
@@ -208,6 +255,7 @@ ngx_http_voice_follow_changes(ngx_log_t *log)
 static void
 ngx_http_voice_follow_handler(ngx_event_t *ev)
 {
+    ngx_msec_t                wait;
     ngx_http_voice_follow_t  *fl = &ngx_http_voice_follow;
 
     if (fl->all) {
@@ -221,7 +269,8 @@ ngx_http_voice_follow_handler(ngx_event_t *ev)
     if ((fl->all || fl->next != voice_cluster_changes_next(fl->cluster))
         && !ev->timer_set)
     {
-        ngx_add_timer(ev, NGX_HTTP_VOICE_FOLLOW_PACE);
+        wait = ngx_http_voice_follow_wait();
+        ngx_add_timer(ev, ngx_max(wait, NGX_HTTP_VOICE_FOLLOW_PACE));
     }
 }
 
