@@ -565,7 +565,7 @@ vc_cluster_move_to(agent_etcd_t *etcd, const vc_cluster_t *cl,
 
     if (target->value == NULL
         || !agent_value_node(target->value, &info, machine, &said, &why)
-        || said != 0)
+        || (said & ~(uint32_t) VOICE_NODE_PROBES) != 0)
     {
         vc_complain(cl->what, "no node \"%s\" is up below \"%s\"", cl->node,
                     cl->conf.prefix);

@@ -122,6 +122,8 @@ typedef struct {
 /* The order that takes a node out, while it is made. */
 typedef struct {
     uint64_t    lease;
+    uint64_t    next;                  /* ms, not before that */
+    uint64_t    order_rev;             /* of the order that it replaces */
     char       *value;                 /* NULL: none is made */
     char        node[VOICE_CLUSTER_NAME_MAX + 1];
     char        why[128];
@@ -232,9 +234,9 @@ void agent_alarm_report(agent_t *a);
 
 
 /*
- * Takes a node out for fleet.alarm_seconds, unless an order about it is there,
- * or one of the n named does not say any more that it is lost.  Nothing while
- * another order is made.
+ * Takes a node out for fleet.alarm_seconds, in place of an order to drain;
+ * unless another one has come, or one of the n named does not say any more
+ * that it is lost.  Nothing while another order is made, and a second after.
  */
 void agent_evict(agent_t *a, const agent_node_t *node, const char *why,
     agent_node_t *const *by, size_t n);

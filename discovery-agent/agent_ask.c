@@ -103,6 +103,7 @@ agent_question_send(agent_ask_t *ask, agent_question_t *q)
     curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
     curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, AGENT_ASK_TIMEOUT);
     curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, 1L);
+    curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);    /* of look-ups, too */
     curl_easy_setopt(easy, CURLOPT_PRIVATE, q);
 
     /* nothing is told to it, nor believed but that somebody is there */

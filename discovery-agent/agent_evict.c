@@ -14,11 +14,17 @@
 #include <string.h>
 
 
+#define AGENT_EVICT_AGAIN    1000      /* ms, until the next order */
+
+
 static void
-agent_evict_end(agent_evict_t *e)
+agent_evict_end(agent_t *a)
 {
+    agent_evict_t  *e = &a->evict;
+
     free(e->value);
     e->value = NULL;
+    e->next = a->now + AGENT_EVICT_AGAIN;
 }
 
 
@@ -60,7 +66,7 @@ agent_evict_put_handler(void *data, int code, const json_t *answer,
             agent_timeout(a), agent_evict_revoked, a);
     }
 
-    agent_evict_end(e);
+    agent_evict_end(a);
 }
 
 
@@ -74,7 +80,7 @@ agent_evict_put(agent_t *a)
     agent_evict_t  *e = &a->evict;
 
     agent_key(a, order, 'q', e->node);
-    compare = json_pack("[o]", agent_compare(order, "CREATE", 0));
+    compare = json_pack("[o]", agent_compare(order, "MOD", e->order_rev));
 
     for (i = 0; i < e->n; i++) {
         snprintf(name, sizeof(name), "%s/%s", e->node, e->by[i]);
@@ -104,7 +110,7 @@ agent_evict_lease_handler(void *data, int code, const json_t *answer,
     /* who wanted it wants it again */
 
     if (code != AGENT_ETCD_OK || a->evict.lease == 0 || !agent_evict_put(a)) {
-        agent_evict_end(&a->evict);
+        agent_evict_end(a);
     }
 }
 
@@ -116,12 +122,13 @@ agent_evict(agent_t *a, const agent_node_t *node, const char *why,
     size_t          i;
     agent_evict_t  *e = &a->evict;
 
-    if (e->value != NULL) {
+    if (e->value != NULL || a->now < e->next) {
         return;
     }
 
     snprintf(e->node, sizeof(e->node), "%s", node->info.name);
     snprintf(e->why, sizeof(e->why), "%s", why);
+    e->order_rev = node->order_rev;    /* to drain, or none */
     e->n = n;
 
     for (i = 0; i < n; i++) {
@@ -136,7 +143,7 @@ agent_evict(agent_t *a, const agent_node_t *node, const char *why,
                           (unsigned) a->conf.alarm_length)),
                 agent_timeout(a), agent_evict_lease_handler, a))
     {
-        agent_evict_end(e);
+        agent_evict_end(a);
     }
 }
 
@@ -144,5 +151,5 @@ agent_evict(agent_t *a, const agent_node_t *node, const char *why,
 void
 agent_evict_free(agent_t *a)
 {
-    agent_evict_end(&a->evict);
+    agent_evict_end(a);
 }

@@ -358,7 +358,7 @@ agent_join_check(agent_join_t *j, agent_guild_t *guild)
     }
 
     guild->checked = a->now;
-    agent_model_doubt(guild->node, a->now);
+    agent_model_doubt(&a->model, guild->node, a->now);
 
     snprintf(id, sizeof(id), "%llu", (unsigned long long) j->guild);
     agent_key(a, key, 'a', id);

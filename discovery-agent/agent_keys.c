@@ -639,6 +639,10 @@ agent_model_list_end(agent_model_t *m, uint64_t now)
                 n++;
             }
 
+            if (guild->node == NULL && m->list_anew) {
+                guild->revision = m->list_revision;
+            }
+
             if (guild->node == NULL && !agent_guild_remembered(guild, now)) {
                 guild->evictions = 0;
                 agent_guild_touch(m, guild);

@@ -302,7 +302,7 @@ bool agent_model_unreached(agent_model_t *m, const agent_node_t *node);
  * A client says that the node is lost: whoever probes it does so at once, if
  * nobody has asked for that within seconds.
  */
-void agent_model_doubt(agent_node_t *node, uint64_t now);
+void agent_model_doubt(agent_model_t *m, agent_node_t *node, uint64_t now);
 
 /* Suspicions begin and end by what becomes of those who have them, too. */
 void agent_model_suspects(agent_model_t *m, uint64_t now);

@@ -35,6 +35,7 @@ agent_path_live(void *data)
     agent_path_end_t  *e = data;
 
     e->live = true;
+    e->next = e->path->talker->now + agent_spread(AGENT_PATH_AGAIN);
 
     if (e == &e->path->end[0]) {
         vc_client_speak(&e->client, VOICE_SPEAKING_VOICE);
@@ -90,6 +91,13 @@ agent_path_ended(void *data, const char *error)
     agent_path_end_t  *e = data;
 
     path = e->path;
+
+    /* one that went well is begun anew at once: nothing is sent meanwhile */
+
+    if (!e->live) {
+        e->next = path->talker->now + agent_spread(AGENT_PATH_AGAIN);
+    }
+
     e->live = false;
     e->ended = true;
 
@@ -182,7 +190,6 @@ agent_path_join(agent_path_t *path, agent_path_end_t *e)
 
     if (e->ended) {
         agent_path_leave(e);
-        e->next = path->talker->now + agent_spread(AGENT_PATH_AGAIN);
     }
 
     if (e->used || path->server.addresses == NULL

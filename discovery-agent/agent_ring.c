@@ -146,7 +146,10 @@ agent_model_accusation(agent_model_t *m, const char *node, const char *by)
 }
 
 
-/* So many at once are cut from each other, not from those who speak. */
+/*
+ * So many at once are cut from each other, not from those who speak.  Those
+ * that were taken out before, and that nobody reaches yet, are not at once.
+ */
 
 static bool
 agent_ring_storm(agent_model_t *m, const char *region)
@@ -159,7 +162,7 @@ agent_ring_storm(agent_model_t *m, const char *region)
 
     for (node = m->nodes; node != NULL; node = node->next) {
 
-        if (agent_ring_member(node)
+        if (agent_ring_member(node) && node->order != AGENT_ORDER_EVICT
             && strcmp(node->info.region, region) == 0)
         {
             total++;
@@ -188,9 +191,13 @@ agent_model_unreached(agent_model_t *m, const agent_node_t *node)
 
 
 void
-agent_model_doubt(agent_node_t *node, uint64_t now)
+agent_model_doubt(agent_model_t *m, agent_node_t *node, uint64_t now)
 {
-    if (node->asked == 0 || now - node->asked >= AGENT_ASKED) {
+    /* one who asks is enough for all, and etcd has other things to do */
+
+    if (node->registered && !agent_ring_accused(m, node)
+        && (node->asked == 0 || now - node->asked >= AGENT_ASKED))
+    {
         node->asked = now;
         node->hurry = true;
     }

@@ -190,7 +190,8 @@ agent_suspect_judge(agent_t *a, agent_node_t *node)
     size_t         n, probers;
     agent_node_t  *by[AGENT_PEERS];
 
-    if (node->order == AGENT_ORDER_EVICT || a->model.holding
+    if (node->order == AGENT_ORDER_EVICT
+        || (a->model.holding && a->now - a->model.hold_since < a->model.hold)
         || !agent_model_unreached(&a->model, node))
     {
         node->agreed = 0;

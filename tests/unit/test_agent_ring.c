@@ -321,6 +321,14 @@ test_not_taken_out(void **state)
     }
 
     assert_false(agent_model_unreached(&m, x));
+
+    /* but one that was taken out long ago has nothing to do with it */
+
+    put(&m, "q/n3", "{\"m\":\"evict\"}", 65);
+    assert_true(agent_model_unreached(&m, x));
+    del(&m, "q/n3", 66);
+    assert_false(agent_model_unreached(&m, x));
+
     acquit(&m, "n3", list[0]->info.name, 70);
     assert_true(agent_model_unreached(&m, x));
 
@@ -393,14 +401,21 @@ test_clients_doubt(void **state)
     assert_false(x->hurry);
     assert_true(agent_model_unreached(&m, x));
 
+    /* that others have said so is enough */
+
+    agent_model_doubt(&m, x, NOW);
+    assert_false(x->hurry);
+    acquit(&m, "n1", "n0", 54);
+    acquit(&m, "n1", "n2", 55);
+
     /* ours: not each of a thousand */
 
-    agent_model_doubt(x, NOW);
+    agent_model_doubt(&m, x, NOW);
     assert_true(x->hurry);
     x->hurry = false;
-    agent_model_doubt(x, NOW + AGENT_ASKED - 1);
+    agent_model_doubt(&m, x, NOW + AGENT_ASKED - 1);
     assert_false(x->hurry);
-    agent_model_doubt(x, NOW + AGENT_ASKED);
+    agent_model_doubt(&m, x, NOW + AGENT_ASKED);
     assert_true(x->hurry);
     agent_model_free(&m);
 }
