@@ -272,7 +272,7 @@ voice_peer_same(const voice_state_t *st, uint32_t peer,
 
 void
 voice_peer_commit(voice_zone_t *z, const voice_state_t *old,
-    const voice_state_info_t *info, voice_id_t owner)
+    const voice_state_info_t *info, voice_id_t owner, uint32_t order)
 {
     uint32_t           before;
     voice_log_event_t  ev[2], *first;
@@ -288,6 +288,8 @@ voice_peer_commit(voice_zone_t *z, const voice_state_t *old,
 
     ev[0] = ev[1];
     ev[0].type = VOICE_LOG_MEMBER;
+
+    ev[1].order = order;
 
     first = ((before ^ info->flags) & VOICE_STATE_STICKY) ? &ev[0] : &ev[1];
 
@@ -331,7 +333,7 @@ voice_peer_reminded(voice_zone_t *z, voice_state_t *st,
     st->claim = info->claim;
     to.claim = voice_state_claim(st);
 
-    voice_peer_commit(z, st, &to, st->gateway);
+    voice_peer_commit(z, st, &to, st->gateway, 0);
 
     return VOICE_OK;
 }
@@ -376,19 +378,18 @@ voice_peer_present(voice_zone_t *z, uint32_t peer, voice_state_t *st,
         return VOICE_AGAIN;
     }
 
-    if (st->channel_id == 0) {
+    if (st->channel_id == 0 || voice_peer_is_gone(z, st->peer)) {
 
-        /* its node will be told as well, see above */
+        /* it came by a node that did not know of the flags */
 
         if (info->claim <= st->claim) {
-            info->flags |= st->flags;
+            info->flags |= st->flags & VOICE_STATE_STICKY;
         }
 
         return VOICE_AGAIN;
     }
 
-    return (voice_peer_is_gone(z, st->peer)
-            || voice_peer_later(z, voice_peer_get(z, peer), st, info))
+    return voice_peer_later(z, voice_peer_get(z, peer), st, info)
            ? VOICE_AGAIN : VOICE_E_AUTH;
 }
 
@@ -397,6 +398,7 @@ static voice_err_t
 voice_peer_state_locked(voice_zone_t *z, uint32_t peer,
     voice_state_info_t *info)
 {
+    uint32_t                    flags, order;
     voice_err_t                 err;
     voice_state_t              *st;
     const voice_peer_record_t  *p;
@@ -408,6 +410,7 @@ voice_peer_state_locked(voice_zone_t *z, uint32_t peer,
     }
 
     info->peer = peer;
+    flags = info->flags;
     st = voice_state_find(z, info->guild_id, info->user_id);
 
     err = (info->channel_id == 0) ? voice_peer_absent(z, peer, st, info)
@@ -416,13 +419,17 @@ voice_peer_state_locked(voice_zone_t *z, uint32_t peer,
         return err;
     }
 
+    /* a node is told what it has to know of its user */
+
+    order = (info->channel_id != 0 && info->flags != flags) ? peer : 0;
+
     if (!voice_peer_same(st, peer, info)) {
 
         if (st == NULL && !voice_state_room(z)) {
             return VOICE_E_NOMEM;
         }
 
-        voice_peer_commit(z, st, info, 0);
+        voice_peer_commit(z, st, info, 0, order);
         st = voice_state_find(z, info->guild_id, info->user_id);
     }
 
@@ -481,7 +488,7 @@ voice_peer_order_locked(voice_zone_t *z, const voice_state_info_t *info)
                | (info->flags & VOICE_PEER_ORDERED);
 
     if (!voice_peer_same(st, 0, &to)) {
-        voice_peer_commit(z, st, &to, st->gateway);
+        voice_peer_commit(z, st, &to, st->gateway, 0);
     }
 
     if (moved && st->gateway != 0) {

@@ -18,10 +18,11 @@ voice_peer_record_t *voice_peer_get(const voice_zone_t *z, uint32_t peer);
 
 /*
  * Makes a state what info says; owner: the gateway session of ours that has
- * it, or 0.  Appends STATE, before it MEMBER where mute or deaf changes.
+ * it, or 0; order: the node that does not know all of it, or 0.  Appends
+ * STATE, before it MEMBER where mute or deaf changes.
  */
 void voice_peer_commit(voice_zone_t *z, const voice_state_t *old,
-    const voice_state_info_t *info, voice_id_t owner);
+    const voice_state_info_t *info, voice_id_t owner, uint32_t order);
 
 
 #endif /* _VOICE_PEER_INTERNAL_H_INCLUDED_ */

@@ -53,7 +53,7 @@ voice_peer_end_one(voice_zone_t *z, voice_state_t *st, bool over)
     info.claim = st->claim;
     memcpy(info.session_id, st->session_id, sizeof(info.session_id));
 
-    voice_peer_commit(z, st, &info, 0);
+    voice_peer_commit(z, st, &info, 0, 0);
 
     if (info.flags != 0) {
         st->peer = 0;

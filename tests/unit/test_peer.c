@@ -549,6 +549,41 @@ test_peer_flags_of_the_absent(void **state)
 }
 
 
+/* A muted user comes back by a node that began anew with nothing. */
+
+static void
+test_peer_is_told_of_flags(void **state)
+{
+    uint32_t            peer;
+    uint64_t            seq;
+    peers_t            *t = *state;
+    voice_log_event_t   ev;
+
+    claims(t, t->ams, BEN, ROOM, VOICE_SESSION_MUTE, 1, VOICE_OK);
+    event(t, VOICE_LOG_MEMBER);
+    event(t, VOICE_LOG_STATE);
+
+    test_err("meet", voice_peer_meet(&t->z, "ams", "b9", 9, &peer, &seq),
+             VOICE_OK);
+    (void) voice_peer_alive(&t->z, t->ams, false, 10);
+
+    claims(t, peer, BEN, ROOM, 0, 1, VOICE_OK);
+    ev = event(t, VOICE_LOG_STATE);
+    test_num("order", ev.order, peer);
+    is(t, BEN, ROOM, VOICE_SESSION_MUTE, peer);
+
+    /* by now it knows, and may say otherwise */
+
+    claims(t, peer, BEN, ROOM, VOICE_SESSION_MUTE, 1, VOICE_OK);
+    no_event(t);
+    claims(t, peer, BEN, ROOM, 0, 1, VOICE_OK);
+    event(t, VOICE_LOG_MEMBER);
+    ev = event(t, VOICE_LOG_STATE);
+    test_num("order", ev.order, 0);
+    is(t, BEN, ROOM, 0, peer);
+}
+
+
 static void
 test_peer_flags_come_late(void **state)
 {
@@ -861,6 +896,7 @@ main(void)
         test(test_peer_orders_come_in),
         test(test_peer_sync_ends_the_rest),
         test(test_peer_flags_of_the_absent),
+        test(test_peer_is_told_of_flags),
         test(test_peer_flags_come_late),
         test(test_peer_that_is_gone),
         test(test_peer_own_states),
