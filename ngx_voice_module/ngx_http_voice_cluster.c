@@ -25,13 +25,19 @@
 
 /*
  * Clients a second of a whole region that are told of another server, so that
- * a node's death is no flood of reconnects; each node has its share of it.
- * What would take so long is told at once, and no guild is waited for longer.
+ * a node's death is no flood of reconnects; each node has its share of it, and
+ * 100 at least, for not all need theirs, and a server that was left goes on for
+ * but ten seconds.  What would take a second is told at once, and no guild is
+ * waited for longer.
  */
 #define NGX_HTTP_VOICE_FOLLOW_RATE     2000
+#define NGX_HTTP_VOICE_FOLLOW_SHARES   20
 #define NGX_HTTP_VOICE_FOLLOW_AHEAD    1000     /* ms */
 
 #define NGX_HTTP_VOICE_FOLLOW_SWEEP    1000
+
+/* Silent for so long, a node that says it is down is gone, ms. */
+#define NGX_HTTP_VOICE_FOLLOW_SILENT   15000
 
 /* How long a server goes on with a guild that was moved. */
 #define NGX_HTTP_VOICE_FOLLOW_OLD      10000
@@ -155,6 +161,7 @@ ngx_http_voice_follow_told(size_t n)
 
     now = ngx_voice_now() * 1000;
     up = ngx_max(voice_cluster_nodes_up(fl->cluster), 1);
+    up = ngx_min(up, NGX_HTTP_VOICE_FOLLOW_SHARES);
 
     fl->told = ngx_max(fl->told, now)
                + n * up * 1000000 / NGX_HTTP_VOICE_FOLLOW_RATE;
@@ -382,6 +389,7 @@ ngx_http_voice_sweep_peers(ngx_log_t *log)
 {
     unsigned                  n;
     uint32_t                  slot, peer;
+    uint64_t                  now;
     ngx_uint_t                alive;
     voice_id_t                id;
     voice_node_info_t         info;
@@ -389,18 +397,22 @@ ngx_http_voice_sweep_peers(ngx_log_t *log)
     ngx_http_voice_follow_t  *fl = &ngx_http_voice_follow;
 
     slot = 0;
+    now = ngx_voice_now();
 
     while (voice_peer_next(fl->zone, &slot, &peer, &record) == VOICE_OK) {
+
+        /* its relay may be down and its gateway not: then it goes on telling */
 
         alive = voice_cluster_node_named(fl->cluster, record.name, &id, &info)
                 == VOICE_OK
                 && (info.flags & (VOICE_NODE_UP|VOICE_NODE_HELD))
-                && !(info.flags & VOICE_NODE_DOWN)
+                && (!(info.flags & VOICE_NODE_DOWN)
+                    || now - record.seen < NGX_HTTP_VOICE_FOLLOW_SILENT)
                 && ngx_strcmp(info.boot, record.boot) == 0;
 
         /* of a node that is back its own sync tells what is left */
 
-        n = voice_peer_alive(fl->zone, peer, alive != 0, ngx_voice_now());
+        n = voice_peer_alive(fl->zone, peer, alive != 0, now);
 
         if (n != 0) {
             ngx_log_error(NGX_LOG_NOTICE, log, 0,
