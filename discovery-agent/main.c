@@ -76,7 +76,7 @@ agent_signals(agent_t *a, int fd, const char *path)
             return true;
 
         } else {
-            a->session.ending = agent_now();
+            a->session.ending = a->now;
         }
     }
 

@@ -411,8 +411,7 @@ describe('orders', () => {
             /* by itself, and its own nginx knows where they are now */
             assert.equal(a.log.match(/guilds of "n0" are on/g).length > 1,
                 true);
-            assert.deepEqual(await a.guilds(), await b.guilds());
-            assert.equal(guildsOf(await b.guilds(), 'n0'), 0);
+            assert.equal(guildsOf(await agree([a, b]), 'n0'), 0);
         }, { conf: { fleet: { drain_rate: 60, stop_after_ms: 30000 } } }));
 });
 
