@@ -7,21 +7,15 @@
  */
 
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
-import { closeSync, mkdtempSync, openSync, rmSync, writeFileSync, writeSync }
-    from 'node:fs';
-import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { fileURLToPath } from 'node:url';
 
 import { withCall } from './lib/call.mjs';
 import { Fleet, Traveller } from './lib/fleet.mjs';
 import { plainGuilds } from './lib/gateway.mjs';
+import { Preload } from './lib/preload.mjs';
 import { now, until } from './lib/wait.mjs';
 
 
-const HERE = dirname(fileURLToPath(import.meta.url));
 const TTL = 2;
 const GUILDS = plainGuilds(2);
 
@@ -30,38 +24,22 @@ const sanitized = /asan/.test(process.env.NGINX_BIN ?? '');
 
 describe('a clock that jumps', { skip: sanitized
     && 'the sanitizer has to be loaded first' }, () => {
-    let dir, fd, fleet, a, b, c;
+    let clock, fleet, a, b, c;
 
     /* From now on it is wrong by so many seconds. */
-    function jump(seconds) {
-        const bytes = Buffer.alloc(8);
-
-        bytes.writeBigInt64LE(BigInt(seconds));
-        writeSync(fd, bytes, 0, 8, 0);
-    }
+    const jump = (seconds) => clock.write(seconds);
 
     before(async () => {
-        dir = mkdtempSync(join(tmpdir(), 'ngx-voice-clock-'));
-
-        const library = join(dir, 'clock.so');
-        const file = join(dir, 'clock');
-
-        execFileSync('cc', ['-std=gnu11', '-O2', '-Wall', '-Wextra',
-            '-Werror', '-shared', '-fPIC', '-o', library,
-            join(HERE, 'preload/clock.c'), '-ldl']);
-        writeFileSync(file, Buffer.alloc(8));
-        fd = openSync(file, 'r+');
+        clock = new Preload('clock', 1);
         fleet = await Fleet.start({ ttl: TTL, more: GUILDS,
-            nodes: [{ name: 'ams',
-                env: { LD_PRELOAD: library, CLOCK_FILE: file } },
-            { name: 'ber' }, { name: 'cdg' }] });
+            nodes: [{ name: 'ams', env: clock.env }, { name: 'ber' },
+                { name: 'cdg' }] });
         [a, b, c] = fleet.nodes;
     });
 
     after(async () => {
         await fleet?.stop();
-        closeSync(fd);
-        rmSync(dir, { recursive: true });
+        clock.close();
     });
 
     for (const [i, [what, seconds]] of [['ahead', 3600],

@@ -6,66 +6,40 @@
  */
 
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
-import { mkdtempSync, openSync, readSync, rmSync, writeFileSync }
-    from 'node:fs';
-import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
 
 import { newRoom } from './lib/member.mjs';
 import { Nginx } from './lib/nginx.mjs';
+import { Preload } from './lib/preload.mjs';
 import { until } from './lib/wait.mjs';
 import { connection, voicectl } from './lib/voicectl.mjs';
 
 
-const HERE = dirname(fileURLToPath(import.meta.url));
-
-
 /* The counters of an nginx that is started with `env`. */
-class Counters {
+class Counters extends Preload {
     constructor() {
-        this.dir = mkdtempSync(join(tmpdir(), 'ngx-voice-count-'));
-
-        const library = join(this.dir, 'count.so');
-        const file = join(this.dir, 'counters');
-
-        execFileSync('cc', ['-std=gnu11', '-O2', '-Wall', '-Wextra',
-            '-Werror', '-fno-builtin', '-shared', '-fPIC', '-o', library,
-            join(HERE, 'preload/count.c'), '-ldl']);
-        writeFileSync(file, Buffer.alloc(16));
-
-        this.fd = openSync(file);
-        this.env = { LD_PRELOAD: library, COUNT_FILE: file };
+        super('count', 2);
     }
 
-    read() {
-        const b = Buffer.alloc(16);
+    counted() {
+        const [allocations, locks] = this.read();
 
-        readSync(this.fd, b, 0, 16, 0);
-
-        return { allocations: b.readBigUInt64LE(0),
-            locks: b.readBigUInt64LE(8) };
+        return { allocations, locks };
     }
 
     /* Once the answer to a request has left nothing more to do. */
     async still() {
         return until('the counters to stand still', async () => {
-            const before = this.read();
+            const before = this.counted();
 
             await delay(100);
 
-            const after = this.read();
+            const after = this.counted();
 
             return before.allocations === after.allocations
                 && before.locks === after.locks && after;
         });
-    }
-
-    destroy() {
-        rmSync(this.dir, { recursive: true });
     }
 }
 
@@ -94,7 +68,7 @@ test('thousands of packets make no allocation and take no lock',
 
         await delay(3000);
 
-        const to = counters.read();
+        const to = counters.counted();
         const after = await nginx.status();
 
         assert.equal(to.allocations - from.allocations, 0n);
@@ -104,5 +78,5 @@ test('thousands of packets make no allocation and take no lock',
 
         assert.equal((await load.json()).lost, 0);
         await nginx.stop();
-        counters.destroy();
+        counters.close();
     });

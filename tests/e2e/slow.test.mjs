@@ -6,20 +6,15 @@
  */
 
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
-import { mkdtempSync, openSync, rmSync, writeFileSync, writeSync }
-    from 'node:fs';
-import { constants, tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { constants } from 'node:os';
 import { after, before, describe, test } from 'node:test';
-import { fileURLToPath } from 'node:url';
 
 import { call, leave, newRoom, numberOf } from './lib/member.mjs';
 import { Nginx } from './lib/nginx.mjs';
+import { Preload } from './lib/preload.mjs';
 import { until } from './lib/wait.mjs';
 
 
-const HERE = dirname(fileURLToPath(import.meta.url));
 const WAITING = 2048;                   /* NGX_VOICE_BACKLOG */
 const QUEUE = 'voice_skipped_total{reason="queue"}';
 
@@ -28,18 +23,12 @@ const sanitized = /asan/.test(process.env.NGINX_BIN ?? '');
 
 describe('a device that is too slow', { skip: sanitized
     && 'the sanitizer has to be loaded first' }, () => {
-    let dir;
-    let fd;
+    let library;
     let nginx;
 
     /* The next `calls` fail with an error, then `pass` messages go out. */
     function slow({ calls = 0, error = 'EAGAIN', pass = -1 } = {}) {
-        const b = Buffer.alloc(24);
-
-        b.writeBigInt64LE(BigInt(calls), 0);
-        b.writeBigInt64LE(BigInt(constants.errno[error]), 8);
-        b.writeBigInt64LE(BigInt(pass), 16);
-        writeSync(fd, b, 0, 24, 0);
+        library.write(calls, constants.errno[error], pass);
     }
 
     /* Until as many are due as said: what became of them. */
@@ -57,26 +46,17 @@ describe('a device that is too slow', { skip: sanitized
     }
 
     before(async () => {
-        dir = mkdtempSync(join(tmpdir(), 'ngx-voice-slow-'));
-
-        const library = join(dir, 'slow.so');
-        const file = join(dir, 'slow');
-
-        execFileSync('cc', ['-std=gnu11', '-O2', '-Wall', '-Wextra',
-            '-Werror', '-shared', '-fPIC', '-o', library,
-            join(HERE, 'preload/slow.c'), '-ldl']);
-        writeFileSync(file, Buffer.alloc(24));
-        fd = openSync(file, 'r+');
+        library = new Preload('slow', 3);
         slow();
         nginx = await Nginx.start({ workers: 1,
-            env: { LD_PRELOAD: library, SLOW_FILE: file },
+            env: library.env,
             relay: 'voice_relay advertise=127.0.0.1 segment=off;',
             relays: [{ listen: '127.0.0.1', params: 'rcvbuf=4m' }] });
     });
 
     after(async () => {
         await nginx.stop();
-        rmSync(dir, { recursive: true });
+        library.close();
     });
 
     for (const error of ['EAGAIN', 'ENOBUFS']) {
