@@ -167,8 +167,7 @@ vc_order_left(agent_etcd_t *etcd, const json_t *item)
     }
 
     answer = vc_cluster_call(etcd, "cluster orders", "lease/timetolive",
-                             json_pack("{s:o}", "ID", json_sprintf("%lld",
-                                       (long long) lease)));
+                             agent_lease_id((uint64_t) lease));
     left = (json_int_t) agent_number(answer, "TTL");
     json_decref(answer);
 
@@ -373,8 +372,7 @@ vc_order_lease(agent_etcd_t *etcd, const vc_cluster_t *cl, uint64_t *lease)
     }
 
     answer = vc_cluster_call(etcd, cl->what, "lease/grant",
-                             json_pack("{s:o}", "TTL", json_sprintf("%llu",
-                                 (unsigned long long) cl->length / 1000)));
+                             agent_lease_grant(cl->length / 1000));
     *lease = agent_number(answer, "ID");
     json_decref(answer);
 

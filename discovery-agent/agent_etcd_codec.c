@@ -425,6 +425,20 @@ agent_txn(json_t *compare, json_t *success, json_t *failure)
 
 
 json_t *
+agent_lease_grant(uint64_t seconds)
+{
+    return json_pack("{s:o}", "TTL", agent_digits(seconds));
+}
+
+
+json_t *
+agent_lease_id(uint64_t lease)
+{
+    return json_pack("{s:o}", "ID", agent_digits(lease));
+}
+
+
+json_t *
 agent_watch_body(const char *prefix, uint64_t start_revision)
 {
     return json_pack("{s:{s:o,s:o,s:s,s:o,s:b,s:b}}", "create_request",

@@ -117,6 +117,10 @@ json_t *agent_op(const char *what, json_t *request);
 /* Takes the references of the three lists. */
 json_t *agent_txn(json_t *compare, json_t *success, json_t *failure);
 
+/* Of a lease: to grant one for so many seconds; about one that there is. */
+json_t *agent_lease_grant(uint64_t seconds);
+json_t *agent_lease_id(uint64_t lease);
+
 json_t *agent_watch_body(const char *prefix, uint64_t start_revision);
 
 

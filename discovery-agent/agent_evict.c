@@ -61,9 +61,8 @@ agent_evict_put_handler(void *data, int code, const json_t *answer,
 
     } else if (code == AGENT_ETCD_OK) {
         (void) agent_etcd_call(a->etcd, "lease/revoke",
-            json_pack("{s:o}", "ID", json_sprintf("%llu",
-                      (unsigned long long) e->lease)),
-            agent_timeout(a), agent_evict_revoked, a);
+                               agent_lease_id(e->lease), agent_timeout(a),
+                               agent_evict_revoked, a);
     }
 
     agent_evict_end(a);
@@ -139,9 +138,8 @@ agent_evict(agent_t *a, const agent_node_t *node, const char *why,
 
     if (e->value == NULL
         || !agent_etcd_call(a->etcd, "lease/grant",
-                json_pack("{s:o}", "TTL", json_sprintf("%u",
-                          (unsigned) a->conf.alarm_length)),
-                agent_timeout(a), agent_evict_lease_handler, a))
+                agent_lease_grant(a->conf.alarm_length), agent_timeout(a),
+                agent_evict_lease_handler, a))
     {
         agent_evict_end(a);
     }

@@ -153,14 +153,6 @@ agent_keepalive_handler(void *data, int code, const json_t *answer,
 }
 
 
-static json_t *
-agent_session_id(uint64_t lease)
-{
-    return json_pack("{s:o}", "ID", json_sprintf("%llu",
-                     (unsigned long long) lease));
-}
-
-
 static void
 agent_session_lease(agent_t *a)
 {
@@ -170,14 +162,13 @@ agent_session_lease(agent_t *a)
 
         if (!s->granting && a->now >= s->next_grant) {
             s->granting = agent_etcd_call(a->etcd, "lease/grant",
-                json_pack("{s:o}", "TTL", json_sprintf("%u",
-                          (unsigned) a->conf.ttl)),
-                agent_timeout(a), agent_grant_handler, a);
+                agent_lease_grant(a->conf.ttl), agent_timeout(a),
+                agent_grant_handler, a);
         }
 
     } else if (!s->keeping && a->now >= s->next_keepalive) {
         s->keeping = agent_etcd_call(a->etcd, "lease/keepalive",
-            agent_session_id(s->lease), agent_timeout(a),
+            agent_lease_id(s->lease), agent_timeout(a),
             agent_keepalive_handler, a);
     }
 }
@@ -559,7 +550,7 @@ agent_session_end(agent_t *a)
 
     until = agent_now() + agent_timeout(a);
 
-    if (!agent_etcd_call(a->etcd, "lease/revoke", agent_session_id(lease),
+    if (!agent_etcd_call(a->etcd, "lease/revoke", agent_lease_id(lease),
                          agent_timeout(a), agent_session_bye, a))
     {
         return;

@@ -63,14 +63,13 @@ agent_suspect_lease(agent_t *a)
 
     if (s->lease == 0) {
         s->lease_busy = agent_etcd_call(a->etcd, "lease/grant",
-            json_pack("{s:o}", "TTL", json_sprintf("%d", AGENT_SUSPECT_TTL)),
-            agent_timeout(a), agent_suspect_lease_handler, a);
+            agent_lease_grant(AGENT_SUSPECT_TTL), agent_timeout(a),
+            agent_suspect_lease_handler, a);
 
     } else {
         s->lease_busy = agent_etcd_call(a->etcd, "lease/keepalive",
-            json_pack("{s:o}", "ID", json_sprintf("%llu",
-                      (unsigned long long) s->lease)),
-            agent_timeout(a), agent_suspect_lease_handler, a);
+            agent_lease_id(s->lease), agent_timeout(a),
+            agent_suspect_lease_handler, a);
     }
 }
 
