@@ -123,6 +123,9 @@ void voice_state_redo(voice_zone_t *z);
 void voice_state_link(voice_zone_t *z, voice_state_t *st);
 void voice_state_free_push(voice_zone_t *z, voice_state_t *st);
 
+/* Under the lock. */
+void voice_state_info(const voice_state_t *st, voice_state_info_t *info);
+
 /* The claim of a user who comes by another gateway session than before. */
 uint32_t voice_state_claim(const voice_state_t *old);
 

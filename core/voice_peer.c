@@ -321,16 +321,10 @@ voice_peer_reminded(voice_zone_t *z, voice_state_t *st,
         return VOICE_OK;
     }
 
-    memset(&to, 0, sizeof(to));
-
-    to.guild_id = st->guild_id;
-    to.user_id = st->user_id;
-    to.channel_id = st->channel_id;
-    to.request_to_speak = st->request_to_speak;
-    to.flags = st->flags | info->flags;
-    memcpy(to.session_id, st->session_id, sizeof(to.session_id));
-
     st->claim = info->claim;
+
+    voice_state_info(st, &to);
+    to.flags |= info->flags;
     to.claim = voice_state_claim(st);
 
     voice_peer_commit(z, st, &to, st->gateway, 0);

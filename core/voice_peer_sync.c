@@ -44,14 +44,10 @@ voice_peer_end_one(voice_zone_t *z, voice_state_t *st, bool over)
         return;
     }
 
-    memset(&info, 0, sizeof(info));
-
-    info.guild_id = st->guild_id;
-    info.user_id = st->user_id;
+    voice_state_info(st, &info);
+    info.channel_id = 0;
+    info.request_to_speak = 0;
     info.flags = over ? st->flags & VOICE_STATE_STICKY : 0;
-    info.peer = st->peer;
-    info.claim = st->claim;
-    memcpy(info.session_id, st->session_id, sizeof(info.session_id));
 
     voice_peer_commit(z, st, &info, 0, 0);
 
@@ -310,21 +306,10 @@ voice_peer_own(voice_zone_t *z, uint32_t *slot, voice_state_info_t *list,
         for ( /* void */ ; i < end && *n < max; i++) {
             st = &z->state[i];
 
-            if (!st->used || st->peer != 0) {
-                continue;
+            if (st->used && st->peer == 0) {
+                voice_state_info(st, &list[*n]);
+                (*n)++;
             }
-
-            memset(&list[*n], 0, sizeof(voice_state_info_t));
-
-            list[*n].guild_id = st->guild_id;
-            list[*n].user_id = st->user_id;
-            list[*n].channel_id = st->channel_id;
-            list[*n].request_to_speak = st->request_to_speak;
-            list[*n].flags = st->flags;
-            list[*n].claim = st->claim;
-            memcpy(list[*n].session_id, st->session_id,
-                   sizeof(list[*n].session_id));
-            (*n)++;
         }
 
         more = (i < atomic_load(&z->header->state_end) && *n < max);

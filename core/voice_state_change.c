@@ -13,7 +13,7 @@
 #define VOICE_STATE_STEP   32
 
 
-static void
+void
 voice_state_info(const voice_state_t *st, voice_state_info_t *info)
 {
     memset(info, 0, sizeof(voice_state_info_t));
