@@ -39,8 +39,8 @@
  *   vx_gather_keys           secrets, or subkeys, into 8 words
  *   vx_gather_pair           8 bytes of each nonce into 2 words
  *   vx_gather                up to 64 bytes of each lane into words
- *   vx_quads                 4 words to 16 bytes of each lane: rows 0 4 8 12,
- *                            1 5 9 13, 2 6 10 14 and 3 7 11 15
+ *   vx_quads                 of voice_crypto_quads.h: 4 words to 16 bytes of
+ *                            each lane, rows 0 4 8 12, 1 5 9 13 and so on
  *   vx_scatter               quads into up to 64 bytes of each lane's output
  *   voice_poly_*             voice_crypto_poly26.h or ..._poly44.h
  */
