@@ -7,7 +7,6 @@
 
 #include "link.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -150,7 +149,6 @@ vc_link_step(vc_link_t *link)
 static bool
 vc_link_tls(vc_link_t *link)
 {
-    uint8_t      addr[16];
     const char  *host;
 
     host = link->server->host;
@@ -161,9 +159,7 @@ vc_link_tls(vc_link_t *link)
         return false;
     }
 
-    if (inet_pton(AF_INET, host, addr) == 1
-        || inet_pton(AF_INET6, host, addr) == 1)
-    {
+    if (vc_server_literal(link->server)) {
         X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(link->ssl), host);
 
     } else {

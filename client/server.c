@@ -5,8 +5,10 @@
 
 #include "server.h"
 
+#include <arpa/inet.h>
 #include <ctype.h>
 #include <openssl/err.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -134,6 +136,16 @@ vc_server_port(vc_server_t *server, const char *p, size_t len)
 
     snprintf(server->port, sizeof(server->port), "%u", port);
     return true;
+}
+
+
+bool
+vc_server_literal(const vc_server_t *server)
+{
+    uint8_t  addr[16];
+
+    return inet_pton(AF_INET, server->host, addr) == 1
+           || inet_pton(AF_INET6, server->host, addr) == 1;
 }
 
 

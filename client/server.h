@@ -36,6 +36,9 @@ typedef struct {
  */
 bool vc_server_parse(vc_server_t *server, const char *url, char *error);
 
+/* Its host is an IP address: there is no name to look up or to show. */
+bool vc_server_literal(const vc_server_t *server);
+
 /*
  * Resolves the host and, for wss, makes the TLS context: certificates are
  * verified against ca (a PEM file; NULL: those of the system) unless

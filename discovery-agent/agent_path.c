@@ -9,7 +9,6 @@
 #include "voice_bytes.h"
 #include "voice_session.h"
 
-#include <arpa/inet.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <string.h>
@@ -208,16 +207,6 @@ agent_path_join(agent_path_t *path, agent_path_end_t *e)
 }
 
 
-static bool
-agent_path_literal(const vc_server_t *server)
-{
-    uint8_t  addr[16];
-
-    return inet_pton(AF_INET, server->host, addr) == 1
-           || inet_pton(AF_INET6, server->host, addr) == 1;
-}
-
-
 /*
  * Addresses of the host, and new ones if those are no good: a node that was
  * attacked may come back with others.
@@ -253,7 +242,7 @@ agent_path_addresses(agent_path_t *path)
 
     if (now < path->next_lookup
         || (path->server.addresses != NULL
-            && (agent_path_literal(&path->server)
+            && (vc_server_literal(&path->server)
                 || (path->check.heard != 0 && !path->check.bad))))
     {
         return;

@@ -14,7 +14,6 @@
 #include "agent_probe.h"
 #include "agent_path.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sodium.h>
@@ -371,7 +370,6 @@ static bool
 agent_probe_server(agent_probe_t *p, const agent_conf_t *conf)
 {
     char         error[VC_ERROR_MAX];
-    uint8_t      addr[16];
     const char  *ca;
 
     ca = conf->probe_ca[0] != '\0' ? conf->probe_ca : NULL;
@@ -381,9 +379,7 @@ agent_probe_server(agent_probe_t *p, const agent_conf_t *conf)
         return false;
     }
 
-    if (inet_pton(AF_INET, p->own.server.host, addr) != 1
-        && inet_pton(AF_INET6, p->own.server.host, addr) != 1)
-    {
+    if (!vc_server_literal(&p->own.server)) {
         agent_log(AGENT_LOG_ERR, "\"probe.url\" is \"%s\": expected an IP "
                   "address as its host", conf->probe_url);
         return false;
