@@ -131,6 +131,7 @@ test('of those held too long, who answers keeps its guilds', async () => {
 
             await vanish(etcd, gone);
             await held(a, ['n2', 'n3', 'n4']);
+            await held(b, ['n2', 'n3', 'n4']);
             assert.deepEqual(await a.guilds(), was);
             assert.match(await command(b, 'nodes'), /^ {2}n3 +held +/m);
 
